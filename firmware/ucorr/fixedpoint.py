@@ -1,0 +1,106 @@
+"""The arithmetic of ucorr: how an accumulator becomes an output, on plain ints.
+
+    acc = bias + sum((x - input_zero_point) * (k - kernel_zero_point))          exact
+    out = clamp(round(acc * multiplier * 2**(shift - 31)) + output_zero_point, lo, hi)
+
+This module says what "round" means, once, for every backend; DESIGN.md derives
+the equations that are numbered here. A board's small ints span -2**30 to
+2**30 - 1 and anything beyond is a heap object, so nothing here leaves that span
+while the shifted accumulator is inside it: products are taken on limbs.
+"""
+
+LIMITS = {
+    "b": (-128, 127),
+    "B": (0, 255),
+    "h": (-32768, 32767),
+    "H": (0, 65535),
+    "i": (-2147483648, 2147483647),
+}
+ITEMSIZE = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4}
+
+
+def clamp(value, lo, hi):
+    """value, an int, limited to lo..hi."""
+    if value < lo:
+        return lo
+    if value > hi:
+        return hi
+    return value
+
+
+def rounding_shift(value, n):
+    """value / 2**n, rounded to nearest, halves away from zero; 0 <= n <= 31.  (eq. 3)
+
+    Adding 2**(n-1) first could leave the small ints; shifting n - 1, adding one
+    and halving gives the same integer. A negative value is lowered by one, which
+    turns "halves up" into "halves away from zero".
+    """
+    if n == 0:
+        return value
+    return (((value - (value < 0)) >> (n - 1)) + 1) >> 1
+
+
+def limbs(multiplier):
+    """0 <= multiplier < 2**31 as (low 10 bits, middle 10 bits, high 11 bits)."""
+    return multiplier & 1023, (multiplier >> 10) & 1023, multiplier >> 20
+
+
+def scale_high(value, m0, m1, m2):
+    """floor((value * m + 2**30) / 2**31) for |value| < 2**31, m given as its limbs.  (eq. 2)
+
+    value = v1 * 2**15 + v0. The partial products are added from the lowest weight
+    up, each sum shifted to the next weight: floors nest exactly. With
+    |value| < 2**30 each sum stays under 2**27 and v1 * m2 * 16 under 2**30.
+    """
+    v1 = value >> 15
+    v0 = value & 32767
+    t = (v0 * m0) >> 10  # weight 2**10
+    t = (t + v0 * m1) >> 5  # 2**15
+    t = (t + v1 * m0) >> 5  # 2**20
+    t = (t + v0 * m2) >> 5  # 2**25
+    t = (t + v1 * m1 + 32) >> 6  # 2**31; 32 * 2**25 is the half
+    return t + ((v1 * m2) << 4)  # 2**35 over 2**31
+
+
+def requantize(acc, multiplier, shift, zero_point=0, lo=-128, hi=127):
+    """A 32-bit accumulator to an output, TFLite's double rounding.  (eq. 1-4)
+
+    acc         int, |acc| * 2**max(shift, 0) < 2**31
+    multiplier  int, 0 <= multiplier < 2**31; None for a plain filter (one rounding, at the shift)
+    shift       int, -31..30; positive is to the left
+    zero_point, lo, hi  ints, added and then the range of the result
+    """
+    value = acc << shift if shift > 0 else acc
+    if multiplier is not None:
+        value = scale_high(value, *limbs(multiplier))
+    if shift < 0:
+        value = rounding_shift(value, -shift)
+    return clamp(value + zero_point, lo, hi)
+
+
+def reduced(multiplier):
+    """The 15 bits of a multiplier that a 64-bit accumulator is scaled by, 0..32767.  (eq. 5)"""
+    return 0x7FFF if multiplier >= 0x7FFF0000 else (multiplier + 0x8000) >> 16
+
+
+def requantize64(acc, multiplier, shift, zero_point=0, lo=-32768, hi=32767):
+    """A 64-bit accumulator to an output of at most 16 bits, TFLite's single rounding.  (eq. 6)
+
+    acc         int, |acc| < 2**47
+    multiplier  int, 0 <= multiplier < 2**31
+    shift       int, -31..7
+    zero_point, lo, hi  ints within -32768..65535
+
+    acc = a1 * 2**15 + a0, and the product is high * 2**15 + its low 15 bits. Where
+    high is shifted left, |high| > 2**21 means a result past any output's range, so
+    high is cut there and stays a small int.
+    """
+    m = reduced(multiplier)
+    low = (acc & 32767) * m
+    high = (acc >> 15) * m + (low >> 15)
+    n = 15 - shift
+    if n > 15:
+        value = high >> (n - 16)
+    else:
+        value = (clamp(high, -(1 << 21), 1 << 21) << (16 - n)) + ((low & 32767) >> (n - 1))
+    return clamp(((value + 1) >> 1) + zero_point, lo, hi)

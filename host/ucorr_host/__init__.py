@@ -1,0 +1,1 @@
+"""The desk side of ucorr: the NumPy reference and the simulator."""
