@@ -1,3 +1,37 @@
-"""ucorr: integer cross-correlation for MicroPython boards and, unchanged, CPython."""
+"""ucorr: integer cross-correlation for MicroPython boards and, unchanged, CPython.
 
+A layer is made once from a kernel and sizes, then called with any two buffers:
+
+    edge = ucorr.Correlate2D([[1, -1]], (96, 96), dtype="B", out_dtype="h")
+    edge(frame, out)
+
+The same files give the same bits on every backend; `info()` tells which of them
+run here.
+"""
+
+from .backends import NAMES, probe
+from .layers import Conv2D, Correlate1D, Correlate2D, Dense, DepthwiseConv2D, Layer, peak
+from .spec import Spec
 from .version import __version__
+
+__all__ = [
+    "Conv2D",
+    "Correlate1D",
+    "Correlate2D",
+    "Dense",
+    "DepthwiseConv2D",
+    "Layer",
+    "Spec",
+    "__version__",
+    "info",
+    "peak",
+]
+
+
+def info():
+    """{"ucorr": version, backend name: "ok" or the reason why it can't run here, ...}"""
+    told = {"ucorr": __version__}
+    for name in NAMES:
+        module = probe(name)
+        told[name] = module if isinstance(module, str) else "ok"
+    return told

@@ -1,1 +1,57 @@
-"""Backends."""
+"""Backends: implementations of one contract, and the choice between them.
+
+A backend is a module with two functions:
+
+    refuses(spec)  None, or the reason why this backend can't run the layer
+    prepare(spec)  a plan: pack weights, make tables, once
+
+and a plan has
+
+    scratch_bytes  bytes of scratch memory that a run needs, owned by the caller
+    weight_bytes   bytes of packed weights and per-channel parameters
+    typed          True if run wants buffers viewed as spec.dtype and spec.out_dtype
+    run(x, out, scratch)   compute the layer; x and out are checked buffers, scratch an
+                   array('i') of at least scratch_bytes. Allocates nothing.
+
+`out` equals the reference bit for bit. A backend that this firmware can't run
+fails when its module is imported; the reason is kept for `ucorr.info()`.
+"""
+
+NAMES = ("viper", "portable")  # the fastest first
+
+_modules = {}  # name -> module, or the reason why there is none
+
+
+def _import(name):
+    if name == "viper":
+        from . import viper as module
+    else:
+        from . import portable as module
+    return module
+
+
+def probe(name):
+    """The backend's module, or a str saying why this firmware has none; tried once."""
+    if name not in _modules:
+        try:
+            _modules[name] = _import(name)
+        except (ImportError, SyntaxError, ValueError) as error:
+            _modules[name] = "%s: %s" % (type(error).__name__, error)
+    return _modules[name]
+
+
+def choose(spec, backend=None):
+    """(name, plan) of the fastest backend that takes the layer, or of the one asked for.
+
+    raises ValueError when the backend asked for is unknown, absent here or refuses the layer
+    """
+    if backend is not None and backend not in NAMES:
+        raise ValueError("backend: %r, wanted one of %s" % (backend, " ".join(NAMES)))
+    for name in NAMES if backend is None else (backend,):
+        module = probe(name)
+        reason = module if isinstance(module, str) else module.refuses(spec)
+        if reason is None:
+            return name, module.prepare(spec)
+        if backend is not None:
+            raise ValueError("backend: %r can't run here (%s), wanted another" % (backend, reason))
+    raise ValueError("backend: none takes this layer")  # portable takes all of them
