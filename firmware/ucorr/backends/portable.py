@@ -29,15 +29,15 @@ class Portable:
     def __init__(self, spec):
         self.spec = spec
         (top, bottom), (left, right) = spec.padding
-        height, width, _ = spec.input_shape
-        # the source of each padded row and column, -1 for the border's constant
-        self.rows = array("i", [source_index(r, height, spec.border) for r in range(-top, height + bottom)])
-        self.columns = array("i", [source_index(c, width, spec.border) for c in range(-left, width + right)])
+        height, width, channels = spec.input_shape
+        # where each padded row and column starts in x; negative for the border's constant
+        rows = [spec.pitch * source_index(r, height, spec.border) for r in range(-top, height + bottom)]
+        columns = [channels * source_index(c, width, spec.border) for c in range(-left, width + right)]
+        self.rows, self.columns = array("i", rows), array("i", columns)
         self.weights = spec.weights
         if spec.kernel_zero_point:
             self.weights = array("h", [k - spec.kernel_zero_point for k in spec.weights])
-        channels = spec.kernel_shape[0]
-        self.bias = array("q", spec.bias if spec.bias else [0] * channels)
+        self.bias = array("q", spec.bias if spec.bias else [0] * spec.kernel_shape[0])
         self.limbs = None
         if spec.kind == "tflite":  # a whole multiplier is a heap object on a board, its limbs are not
             self.limbs = array("h", [limb for m in spec.multiplier for limb in limbs(m)])
@@ -69,27 +69,31 @@ class Portable:
         """The taps of output (i, j), channel group g: patch[n] = x - input_zero_point."""
         spec = self.spec
         _, kh, kw, depth = spec.kernel_shape
-        channels = spec.input_shape[2]
-        zero, outside = spec.input_zero_point, spec.border_value - spec.input_zero_point
-        dy, dx = spec.dilation
+        columns, dilation = self.columns, spec.dilation[1]
+        zero = spec.input_zero_point
+        outside = spec.border_value - zero
+        row, first = i * spec.stride[0], j * spec.stride[1]
         n = 0
-        row = i * spec.stride[0]
-        for a in range(kh):
-            y = self.rows[row]
-            column = j * spec.stride[1]
-            for b in range(kw):
-                c = self.columns[column]
-                if y < 0 or c < 0:
+        for _ in range(kh):
+            line = self.rows[row]
+            inside = line >= 0
+            line += g * depth
+            column = first
+            for _ in range(kw):
+                c = columns[column]
+                if c < 0 or not inside:
                     for _ in range(depth):
                         patch[n] = outside
                         n += 1
                 else:
-                    source = y * spec.pitch + c * channels + g * depth
-                    for s in range(source, source + depth):
-                        patch[n] = x[s] - zero
+                    source = line + c
+                    last = n + depth
+                    while n < last:
+                        patch[n] = x[source] - zero
+                        source += 1
                         n += 1
-                column += dx
-            row += dy
+                column += dilation
+            row += spec.dilation[0]
 
     def scale(self, acc, o):
         """The output of channel o for its accumulator (fixedpoint.py says why)."""
