@@ -189,8 +189,7 @@ class Spec:
         self.groups = integer("groups", groups, 1, channels)
         if channels % groups or out_channels % groups:
             raise ValueError(
-                "groups: %d, wanted a divisor of %d input and %d output channels"
-                % (groups, channels, out_channels)
+                "groups: %d, wanted a divisor of %d input and %d output channels" % (groups, channels, out_channels)
             )
         if group_channels * groups != channels:
             raise ValueError(
@@ -217,9 +216,7 @@ class Spec:
             try:
                 (top, bottom), (left, right) = padding
             except (TypeError, ValueError):
-                raise TypeError(
-                    "padding: %r, wanted 'valid', 'same' or ((top, bottom), (left, right))" % (padding,)
-                )
+                raise TypeError("padding: %r, wanted 'valid', 'same' or ((top, bottom), (left, right))" % (padding,))
             pads = []
             for before, after in ((top, bottom), (left, right)):
                 pads.append((integer("padding", before, 0, 65535), integer("padding", after, 0, 65535)))

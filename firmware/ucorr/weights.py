@@ -21,8 +21,6 @@ def flatten(kernel, name="kernel"):
         return [(k ^ 128) - 128 for k in kernel], (len(kernel),)
     if hasattr(kernel, "tolist"):
         kernel = kernel.tolist()
-    if isinstance(kernel, (int, float, str)):
-        raise TypeError("%s: %r, wanted a sequence of ints or floats" % (name, kernel))
     flat = []
     shape = _walk(kernel, flat, name)
     return flat, shape
@@ -31,9 +29,11 @@ def flatten(kernel, name="kernel"):
 def _walk(level, flat, name):
     """Append the numbers of level to flat and return its shape."""
     try:
-        rows = list(level)
+        rows = None if isinstance(level, str) else list(level)
     except TypeError:
-        raise TypeError("%s: %r inside, wanted ints or floats" % (name, level))
+        rows = None
+    if rows is None:
+        raise TypeError("%s: %r, wanted ints or floats in nested sequences" % (name, level))
     if not rows:
         raise ValueError("%s: an empty sequence, wanted at least one number" % name)
     if isinstance(rows[0], (int, float)):

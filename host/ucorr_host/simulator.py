@@ -1,0 +1,108 @@
+"""Run a layer on a target and bring its output back as an ndarray.
+
+Targets: "cpython" (this process) and "micropython" (a real MicroPython process).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import board_side, micropython
+from .micropython import TargetError
+
+TARGETS = ("cpython", "micropython")
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """One layer's run: its name, the backend that ran, output shape, MACs and the best time."""
+
+    name: str
+    backend: str
+    shape: tuple[int, ...]
+    macs: int
+    instructions: int | None
+    microseconds: int | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """output: integers of the layer's out_dtype, batch + out_shape; layers: a LayerRun each."""
+
+    output: NDArray[Any]
+    layers: list[LayerRun]
+
+
+def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
+    """Send one message of board_side.py to a target; (answer, output bytes).
+
+    raises ValueError for an unknown target, TargetError when the target fails
+    """
+    if target == "micropython":
+        return micropython.shared().ask(message, payload)
+    if target != "cpython":
+        raise ValueError(f"target: {target!r}, wanted one of {' '.join(TARGETS)}")
+    answer, data = board_side.answer_to(message, payload)
+    if "error" in answer:
+        raise TargetError(f"{answer['error']} under CPython: {answer['message']}\n{answer['traceback'].rstrip()}")
+    return answer, data
+
+
+def simulate(
+    op: Any, x: NDArray[Any], target: str = "cpython", *, backend: str | None = None, repeat: int = 1
+) -> Result:
+    """Run a layer made on the desk on a target.
+
+    op      a ucorr layer (ucorr.Correlate2D(...), ...)
+    x       integers of op.spec.dtype; any batch of whole inputs, or, for a layer with a
+            pitch, one buffer of at least op.spec.input_length items
+    backend None for the fastest that the target has, or a name
+    repeat  timed runs; the best one is told
+    raises  ValueError or TypeError for a wrong x, TargetError when the target fails
+    """
+    spec = op.spec
+    x = np.asarray(x)
+    if x.dtype != np.dtype(spec.dtype):
+        raise TypeError(f"x: dtype {x.dtype}, wanted {np.dtype(spec.dtype)} (the layer's {spec.dtype!r})")
+    batch: tuple[int, ...] = ()
+    if spec.exact_length:
+        batch = batch_shape(x.shape, spec.input_shape)
+        samples = np.ascontiguousarray(x).reshape(-1, spec.input_length)
+    else:
+        samples = np.ascontiguousarray(x).reshape(1, -1)
+    message = {"layer": "Spec", "args": [], "options": spec.fields(), "backend": backend, "repeat": repeat}
+    answers = [ask(message, sample.tobytes(), target) for sample in samples]
+    output = np.stack([np.frombuffer(data, np.dtype(spec.out_dtype)) for _, data in answers])
+    output = output.reshape(batch + tuple(op.out_shape))
+    run = LayerRun(
+        name=type(op).__name__,
+        backend=answers[0][0]["backend"],
+        shape=tuple(op.out_shape),
+        macs=spec.macs * len(samples),
+        instructions=None,
+        microseconds=sum(answer["microseconds"] for answer, _ in answers) if repeat else None,
+    )
+    return Result(output, [run])
+
+
+def batch_shape(shape: tuple[int, ...], sample: tuple[int, int, int]) -> tuple[int, ...]:
+    """The dimensions of x in front of one sample (height, width, channels).
+
+    A filter's image may leave out its one channel, a signal its one row, a vector both sides.
+    """
+    height, width, channels = sample
+    forms: list[tuple[int, ...]] = [sample]
+    if channels == 1:
+        forms.append((height, width))
+    if channels == height == 1:
+        forms.append((width,))
+    if height == width == 1:
+        forms.append((channels,))
+    for form in forms:
+        if shape[len(shape) - len(form) :] == form and 0 not in shape:
+            return shape[: len(shape) - len(form)]
+    raise ValueError(f"x: shape {shape}, wanted {forms[-1]}, with or without a batch in front")
