@@ -31,13 +31,15 @@ def clamp(value, lo, hi):
 def rounding_shift(value, n):
     """value / 2**n, rounded to nearest, halves away from zero; 0 <= n <= 31.  (eq. 3)
 
-    Adding 2**(n-1) first could leave the small ints; shifting n - 1, adding one
-    and halving gives the same integer. A negative value is lowered by one, which
-    turns "halves up" into "halves away from zero".
+    Adding 2**(n-1) first could leave the small ints; the quotient rounded down plus
+    the last bit that fell off it gives the same integer. A negative value is lowered
+    by one, which turns "halves up" into "halves away from zero".
     """
     if n == 0:
         return value
-    return (((value - (value < 0)) >> (n - 1)) + 1) >> 1
+    if value < 0:
+        value -= 1
+    return (value >> n) + ((value >> (n - 1)) & 1)
 
 
 def limbs(multiplier):
@@ -75,12 +77,12 @@ def requantize(acc, multiplier, shift, zero_point=0, lo=-128, hi=127):
         value = scale_high(value, *limbs(multiplier))
     if shift < 0:
         value = rounding_shift(value, -shift)
-    return clamp(value + zero_point, lo, hi)
+    return clamp(value, lo - zero_point, hi - zero_point) + zero_point  # this order stays small
 
 
 def reduced(multiplier):
     """The 15 bits of a multiplier that a 64-bit accumulator is scaled by, 0..32767.  (eq. 5)"""
-    return 0x7FFF if multiplier >= 0x7FFF0000 else (multiplier + 0x8000) >> 16
+    return 0x7FFF if multiplier >= 0x7FFF0000 else ((multiplier >> 15) + 1) >> 1
 
 
 def requantize64(acc, multiplier, shift, zero_point=0, lo=-32768, hi=32767):

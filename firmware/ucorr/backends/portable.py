@@ -37,7 +37,8 @@ class Portable:
         self.weights = spec.weights
         if spec.kernel_zero_point:
             self.weights = array("h", [k - spec.kernel_zero_point for k in spec.weights])
-        self.bias = array("q", spec.bias if spec.bias else [0] * spec.kernel_shape[0])
+        # a list: MicroPython's array("q") hands out a heap object for every item, small or not
+        self.bias = spec.bias or [0] * spec.kernel_shape[0]
         self.limbs = None
         if spec.kind == "tflite":  # a whole multiplier is a heap object on a board, its limbs are not
             self.limbs = array("h", [limb for m in spec.multiplier for limb in limbs(m)])
@@ -108,4 +109,4 @@ class Portable:
             acc = scale_high(acc, self.limbs[3 * o], self.limbs[3 * o + 1], self.limbs[3 * o + 2])
         if shift < 0:
             acc = rounding_shift(acc, -shift)
-        return clamp(acc + zero, lo, hi)
+        return clamp(acc, lo - zero, hi - zero) + zero

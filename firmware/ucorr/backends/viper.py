@@ -258,8 +258,8 @@ def _correlate(
     in_size = job[_IN_SIZE]
     out_size = job[_OUT_SIZE]
     zero_point = job[_ZERO_POINT] - _SIGNED
-    lowest = job[_LOWEST] - _SIGNED
-    highest = job[_HIGHEST] - _SIGNED
+    lowest = job[_LOWEST] - job[_ZERO_POINT]
+    highest = job[_HIGHEST] - job[_ZERO_POINT]
     cut = job[_CUT]
     size = 1 if mode < _WIDE16 else 2
     column_bytes = job[_KERNEL_ROWS] * depth * size
@@ -532,14 +532,15 @@ def _correlate(
                                     acc = low + ((k * ptr32(parameters)[5]) << 4)
                                 k = ptr32(parameters)[2]
                                 if k:  # fixedpoint.rounding_shift
-                                    acc = (((acc + (acc >> 31)) >> (k - 1)) + 1) >> 1
+                                    acc += acc >> 31
+                                    acc = (acc >> k) + ((acc >> (k - 1)) & 1)
 
                         if kind != _EXACT:
-                            acc += zero_point
-                            if acc < lowest:
+                            if acc < lowest:  # less the zero point: adding that first could pass 32 bits
                                 acc = lowest
                             elif acc > highest:
                                 acc = highest
+                            acc += zero_point
                             if out_size == 1:
                                 out[at] = acc
                             else:
