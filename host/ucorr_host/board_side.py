@@ -36,7 +36,7 @@ except ImportError:
 GUARD = 16  # bytes around every buffer
 GUARD_BYTE = 0xA5
 ITEMSIZE = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4}
-_last = (None, None)  # the message whose layer is kept, and the layer
+_last = (None, None, 0)  # the message whose layer is kept, the layer, the heap it takes
 
 
 def make(message):
@@ -69,7 +69,7 @@ def solve(message, payload):
     """
     global _last
     if _last[0] != message:
-        _last = (None, None)
+        _last = (None, None, 0)
         gc.collect()
         free = gc.mem_free() if hasattr(gc, "mem_free") else 0
         layer = make(message)

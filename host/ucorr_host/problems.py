@@ -1,0 +1,118 @@
+"""Problems: a layer in the user's own words, an input, and the output the reference wants.
+
+The tests draw them, `ucorr verify` sends the named ones to a board, the demo makes its own
+from a photograph. One place turns a board layer's words into a call of `reference`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ucorr
+from numpy.typing import NDArray
+
+from . import reference
+from .quantize import quantize_kernel
+
+LAYERS = ("Correlate2D", "Correlate1D", "Conv2D", "DepthwiseConv2D", "Dense")
+ONE_CHANNEL = ("Correlate2D", "Correlate1D")
+ONLY_BOARD = ("dtype", "pitch")  # words that the reference does not need
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One layer and one input.
+
+    layer    name of a ucorr layer class
+    kernel   ints or floats in the layer's own layout
+    shape    what the class takes second: (height, width), length, (height, width, channels);
+             None for Dense
+    options  keywords of the layer
+    x        integers of options["dtype"], one sample; with a pitch the frame from the window's
+             first item on, flat or (height, pitch)
+    """
+
+    name: str
+    layer: str
+    kernel: NDArray[Any]
+    shape: Any
+    options: dict[str, Any]
+    x: NDArray[Any]
+
+    def make(self, backend: str | None = None) -> Any:
+        """The layer, made on the desk."""
+        return getattr(ucorr, self.layer)(*self._arguments(), backend=backend, **self.options)
+
+    def message(self, backend: str | None, **more: Any) -> dict[str, Any]:
+        """The message of board_side.py that makes and runs the layer."""
+        return {
+            "layer": self.layer,
+            "args": self._arguments(),
+            "options": self.options,
+            "backend": backend,
+            **more,
+        }
+
+    def _arguments(self) -> list[Any]:
+        return [self.kernel.tolist()] if self.shape is None else [self.kernel.tolist(), self.shape]
+
+    def payload(self) -> bytes:
+        """The input's bytes."""
+        return np.ascontiguousarray(self.x).tobytes()
+
+    def expected(self) -> NDArray[Any]:
+        """What the reference computes, of the layer's out_shape and out_dtype."""
+        words = {k: v for k, v in self.options.items() if k not in ONLY_BOARD and v is not None}
+        out_dtype = words.get("out_dtype", "i")
+        words["out_dtype"] = np.dtype(out_dtype)
+        kernel = self.kernel
+        if kernel.dtype.kind == "f":
+            kernel, words = self._quantized(words)
+        if out_dtype == "i":
+            words.pop("shift", None)
+        else:
+            words.setdefault("shift", 0)
+            if "accumulator" not in words:
+                words["accumulator"] = "int64" if self.x.dtype.itemsize == 2 else "int32"
+        bias = words.pop("bias", None)
+        if bias is not None:
+            bias = np.array(bias, np.int64)
+        x = self._window()
+        call = {
+            "Correlate2D": reference.correlate2d,
+            "Correlate1D": reference.correlate1d,
+            "Conv2D": reference.conv2d,
+            "DepthwiseConv2D": reference.depthwise_conv2d,
+            "Dense": reference.dense,
+        }[self.layer]
+        return call(x, kernel, bias, **words)
+
+    def _window(self) -> NDArray[Any]:
+        """The image that a pitch cuts out of its frame; without a pitch the input itself."""
+        pitch = self.options.get("pitch")
+        if pitch is None:
+            return self.x
+        height, width = self.shape[:2]
+        form = () if self.layer in ONE_CHANNEL else (channels_in(self),)
+        items = np.ascontiguousarray(self.x).reshape(-1)
+        rows = np.lib.stride_tricks.sliding_window_view(items, width * int(np.prod(form, dtype=int)))
+        return rows[: (height - 1) * pitch + 1 : pitch].reshape(height, width, *form)
+
+    def _quantized(self, words: dict[str, Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+        """The ints that a float kernel becomes, channel by channel, and the shift they bring."""
+        bits = 16 if self.layer in ONE_CHANNEL and self.x.dtype.itemsize == 2 else 8
+        axis = {"DepthwiseConv2D": -1, "Conv2D": 0, "Dense": 0}.get(self.layer)
+        channels = [self.kernel] if axis is None else list(np.moveaxis(self.kernel, axis, 0))
+        parts = [quantize_kernel(channel, bits=bits) for channel in channels]
+        kernel = parts[0][0] if axis is None else np.stack([ints for ints, _ in parts], axis=axis)
+        shifts = [shift for _, shift in parts]
+        return kernel, {**words, "shift": shifts[0] if axis is None else shifts}
+
+
+def channels_in(problem: Problem) -> int:
+    """Input channels of a Conv2D or DepthwiseConv2D problem."""
+    if problem.layer == "DepthwiseConv2D":
+        return int(problem.shape[2])
+    return int(problem.kernel.shape[-1]) * int(problem.options.get("groups", 1))
