@@ -1,0 +1,404 @@
+"""A MicroPython board on a serial port: run code there, move files, ask what it is.
+
+The only home of mpremote, which is used as a library and brings the raw REPL and
+the file commands. Added here: every wait has an end, whatever the port does; a
+port is held by one user at a time; and whatever goes wrong is one BoardError
+with one sentence for a person.
+"""
+
+import ast
+import base64
+import contextlib
+import os
+import stat
+import struct
+import time
+from pathlib import PurePosixPath
+
+import serial
+from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport_serial import SerialTransport
+
+OLDEST = (1, 23)
+CONNECT_SECONDS = 8.0
+EXEC_SECONDS = 60.0
+CHUNK = 512  # bytes of a file per command: the command, up to four times that, must fit a small heap
+
+# sys.implementation._mpy, bits 10..13 (docs/reference/mpyfiles): the words mpy-cross takes after -march=.
+ARCHITECTURES = (
+    None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
+    "xtensa", "xtensawin", "rv32imc", "rv64imc",
+)  # fmt: skip
+
+EMITTERS = {
+    "viper": "@micropython.viper\ndef f(a: int) -> int:\n return a\n",
+    "native": "@micropython.native\ndef f(a):\n return a\n",
+    "asm_thumb": "@micropython.asm_thumb\ndef f(r0):\n mov(r0, r0)\n",
+    "asm_xtensa": "@micropython.asm_xtensa\ndef f(a2):\n mov(a2, a2)\n",
+    "asm_rv32": "@micropython.asm_rv32\ndef f(a0):\n mv(a0, a0)\n",
+}
+
+FETCH = """
+import binascii
+m = memoryview({expression})
+for i in range(0, len(m), 192):
+    print(binascii.b2a_base64(m[i:i + 192]).decode(), end='')
+"""
+
+
+class BoardError(Exception):
+    """What went wrong, in one sentence.
+
+    traceback  the board's own text when code raised there, else ""
+    errno      the board's OSError number when a file operation failed there, else None
+    """
+
+    def __init__(self, message, traceback="", errno=None):
+        super().__init__(message)
+        self.traceback = traceback
+        self.errno = errno
+
+
+class _Late(TransportError):
+    """The time limit of an operation passed."""
+
+
+class _Gone(TransportError):
+    """The port failed: unplugged, or its other end hung up."""
+
+
+class _Line:
+    """The serial port as mpremote sees it, with a deadline: mpremote's own waits can last for ever when a
+    port is silent or never is, and all of them end up in one of these calls."""
+
+    def __init__(self, port):
+        self.port = port
+        self.port.timeout = 0.1
+        self.port.write_timeout = 5
+        self.deadline = 0.0
+        self.heard = 0
+
+    def __getattr__(self, name):
+        return getattr(self.port, name)
+
+    def _check(self):
+        if time.monotonic() > self.deadline:
+            raise _Late
+
+    def read(self, size=1):
+        """Exactly `size` bytes."""
+        data = b""
+        while len(data) < size:
+            self._check()
+            try:
+                data += self.port.read(size - len(data))
+            except OSError as error:
+                raise _Gone from error
+        self.heard += size
+        return data
+
+    def inWaiting(self):
+        self._check()
+        try:
+            return self.port.in_waiting
+        except OSError as error:
+            raise _Gone from error
+
+    def write(self, data):
+        self._check()
+        try:
+            return self.port.write(data)
+        except serial.SerialTimeoutException as error:
+            raise _Late from error
+        except OSError as error:
+            raise _Gone from error
+
+
+class Board:
+    """A board, connected, its raw REPL entered (which stops a program that runs there).
+
+    port        name of a serial port, or a URL that pyserial knows
+    soft_reset  first empty the board's heap and stop its timers; boot.py runs, main.py doesn't. Without:
+                what was imported stays, as does a file system mounted by hand
+
+    Refused with BoardError, within 15 s: a port that is missing, held by someone else or not allowed; no
+    MicroPython behind it; MicroPython older than 1.23. Leaving the context frees the port.
+
+    platform, version (a tuple of ints), mpy (sys.implementation._mpy) are known from the start.
+    """
+
+    def __init__(self, port, *, soft_reset=False):
+        self.port = port
+        self._open()
+        try:
+            self._enter(soft_reset, CONNECT_SECONDS)
+            self._identify()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def _open(self):
+        try:
+            # exclusive: pyserial takes flock() on the port, as every mpremote does
+            self._transport = SerialTransport(self.port, exclusive=True, timeout=0.1)
+        except (TransportError, OSError, ValueError) as error:
+            raise BoardError(_why_closed(self.port)) from error
+        self._line = self._transport.serial = _Line(self._transport.serial)
+        self.alive = True
+
+    def _enter(self, soft_reset, seconds):
+        """Stop what runs and stand at the raw REPL's prompt."""
+        with self._within(seconds, "entering the raw REPL"):
+            try:
+                self._transport.enter_raw_repl(soft_reset=soft_reset)
+            except _Late:
+                said = "prints, but not MicroPython's prompt" if self._line.heard else "says nothing"
+                raise BoardError(f"no MicroPython on {self.port}: it {said} within {seconds:g} s") from None
+
+    def _identify(self):
+        name, self.version, self.mpy, self.platform = self.eval(
+            "(lambda s: (s.implementation[0], s.implementation[1][:3],"
+            " getattr(s.implementation, '_mpy', 0), s.platform))(__import__('sys'))",
+            seconds=3,
+        )
+        if name != "micropython":
+            raise BoardError(f"the board on {self.port} runs {name}, not MicroPython")
+        if self.version[:2] < OLDEST:
+            raise BoardError(
+                f"the board on {self.port} runs MicroPython {dotted(self.version)};"
+                f" ucorr needs {dotted(OLDEST)} or later"
+            )
+
+    @contextlib.contextmanager
+    def _within(self, seconds, doing):
+        """Give an operation `seconds`, and turn each way it can fail into a BoardError."""
+        if not self.alive:
+            raise BoardError(f"the board on {self.port} is no longer connected")
+        self._line.deadline = time.monotonic() + seconds
+        try:
+            yield
+        except _Late:
+            self.recover()
+            raise BoardError(f"the board on {self.port}: {doing} took longer than {seconds:g} s") from None
+        except _Gone as error:
+            self.alive = False
+            raise BoardError(f"the board on {self.port} vanished: {doing} failed") from error
+        except TransportExecError as error:
+            raise _from_traceback(doing, error.error_output) from None
+        except OSError as error:  # mpremote's word for the board's OSError; the port's own are _Gone
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise BoardError(f"the board on {self.port}: {doing} failed: {reason}", errno=error.errno) from None
+        except (TransportError, struct.error, UnicodeDecodeError) as error:
+            raise BoardError(f"the board on {self.port} stopped answering as MicroPython does: {error}") from error
+
+    def soft_reset(self):
+        """Empty the heap and stop timers; boot.py runs, main.py doesn't."""
+        self._enter(True, CONNECT_SECONDS)
+
+    def recover(self):
+        """Stop what runs and find the prompt again, in whatever state an exception left the conversation;
+        False: the board is lost."""
+        if self.alive:
+            self._line.deadline = time.monotonic() + 3
+            try:
+                self._transport.enter_raw_repl(soft_reset=False)
+            except (TransportError, OSError):
+                self.alive = False
+        return self.alive
+
+    def close(self):
+        """Leave the raw REPL and free the port; nothing is raised."""
+        self._line.deadline = time.monotonic() + 1
+        with contextlib.suppress(TransportError, OSError):
+            if self.alive:
+                self._transport.exit_raw_repl()
+        self._transport.serial = self._line.port  # mpremote sets attributes of it, RTS and DTR
+        with contextlib.suppress(OSError):
+            self._transport.close()
+        self._line.port.close()
+        self.alive = False
+
+    # Code
+
+    def exec(self, code, *, seconds=EXEC_SECONDS, on_output=None):
+        """Run Python on the board; returns what it printed, str with \\n line ends.
+
+        seconds    time limit; past it the code is interrupted
+        on_output  called with bytes as they come, instead of collecting them
+        BoardError with .traceback when the code raises.
+        """
+        with self._within(seconds, "running code"):
+            # mpremote hands the end mark 0x04 to the consumer as well
+            consumer = on_output and (lambda data: data == b"\x04" or on_output(data))
+            out, err = self._transport.exec_raw(code, timeout=None, data_consumer=consumer)
+            if err:
+                raise TransportExecError(out, err.decode(errors="replace"))
+        return "" if on_output else out.decode(errors="replace").replace("\r\n", "\n")
+
+    def eval(self, expression, *, seconds=EXEC_SECONDS):
+        """The value of an expression on the board, made of ints, str, bytes, tuples, lists, dicts…"""
+        text = self.exec(f"print(repr({expression}))", seconds=seconds)
+        try:
+            return ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            raise BoardError(f"the board answered {expression!r} with {text.strip()!r}, no plain value") from None
+
+    def fetch(self, expression, *, seconds=EXEC_SECONDS):
+        """The bytes of a buffer on the board (bytes, bytearray, array, memoryview), little endian items."""
+        return base64.b64decode(self.exec(FETCH.format(expression=expression), seconds=seconds))
+
+    def send(self, name, data, *, seconds=EXEC_SECONDS):
+        """Make a global bytearray `name` on the board that holds `data`, bytes."""
+        self.exec(f"import binascii\n{name} = bytearray({len(data)})", seconds=seconds)
+        for at in range(0, len(data), CHUNK):
+            part = base64.b64encode(data[at : at + CHUNK]).decode()
+            self.exec(f"{name}[{at}:{at + CHUNK}] = binascii.a2b_base64('{part}')", seconds=seconds)
+
+    # Files; paths are absolute
+
+    def listdir(self, path):
+        """{name: size, None for a directory} of a directory; {} if there is none."""
+        try:
+            with self._within(EXEC_SECONDS, f"listing {path}"):
+                return {
+                    entry.name: None if stat.S_ISDIR(entry.st_mode) else entry.st_size
+                    for entry in self._transport.fs_listdir(path)
+                }
+        except BoardError as error:
+            if error.errno is None:
+                raise
+            return {}
+
+    def tree(self, path):
+        """{path below `path`: size} of every file there, at any depth."""
+        files = {}
+        for name, size in self.listdir(path).items():
+            if size is None:
+                files.update({f"{name}/{below}": n for below, n in self.tree(f"{path}/{name}").items()})
+            else:
+                files[name] = size
+        return files
+
+    def read(self, path):
+        """The bytes of a file."""
+        with self._within(EXEC_SECONDS, f"reading {path}"):
+            return bytes(self._transport.fs_readfile(path, chunk_size=CHUNK))
+
+    def write(self, path, data, progress=None):
+        """Write `data`, bytes, to a file. progress(bytes done, bytes in all) after each chunk. A failure
+        leaves a file that is to be removed."""
+        with self._within(EXEC_SECONDS + len(data) / 1000, f"writing {path}"):
+            try:
+                self._transport.fs_writefile(path, data, CHUNK, progress or (lambda done, total: None))
+            except (OSError, TransportExecError):
+                with contextlib.suppress(TransportExecError):
+                    self._transport.exec("f.close()")  # mpremote leaves its handle open
+                raise
+
+    def sha256(self, path):
+        """Hex digest of a file, computed on the board where its firmware can; None if it can't be read."""
+        with self._within(EXEC_SECONDS, f"reading {path}"):
+            try:
+                return self._transport.fs_hashfile(path, "sha256", CHUNK).hex()
+            except OSError:
+                return None
+
+    def rename(self, old, new):
+        """Rename a file, over one that stands there."""
+        with self._within(EXEC_SECONDS, f"renaming {old}"):
+            self._transport.exec(f"import os\nos.rename({old!r}, {new!r})")
+
+    def remove(self, path):
+        """Remove a file."""
+        with self._within(EXEC_SECONDS, f"removing {path}"):
+            self._transport.fs_rmfile(path)
+
+    def makedirs(self, path):
+        """Make a directory and its parents; returns the ones that were missing, outermost first."""
+        made = []
+        with self._within(EXEC_SECONDS, f"making {path}"):
+            for part in reversed([path, *map(str, PurePosixPath(path).parents)][:-1]):
+                if not self._transport.fs_exists(part):
+                    self._transport.fs_mkdir(part)
+                    made.append(part)
+        return made
+
+    def free(self, path="/"):
+        """(bytes free, bytes per block) of the file system at a path; None where the board can't tell."""
+        try:
+            _, block, blocks, free = self.eval(f"__import__('os').statvfs({path!r})")[:4]
+        except BoardError as error:
+            if not error.traceback:
+                raise
+            return None
+        # LFS2 counts blocks in use twice when nearly full, and the difference wraps
+        return (0 if free > blocks else free) * block, block
+
+    # What it is
+
+    @property
+    def arch(self):
+        """What -march= makes native code for this board; None: it loads none."""
+        number = self.mpy >> 10 & 15
+        return ARCHITECTURES[number] if number < len(ARCHITECTURES) else None
+
+    def emits(self, name):
+        """Whether the board compiles functions of an emitter (a key of EMITTERS), found by trying one."""
+        try:
+            self.exec("import micropython\n" + EMITTERS[name])
+        except BoardError as error:
+            if not error.traceback:
+                raise
+            return False
+        return True
+
+    def probe(self):
+        """All of it, as a dict that JSON can hold: port, machine, platform, micropython (version), mpy, arch,
+        emitters, free_heap and free_flash (bytes; None: unknown)."""
+        free = self.free()
+        return {
+            "port": self.port,
+            "machine": self.eval("getattr(__import__('sys').implementation, '_machine', '')"),
+            "platform": self.platform,
+            "micropython": dotted(self.version),
+            "mpy": self.mpy,
+            "arch": self.arch,
+            "emitters": [name for name in EMITTERS if self.emits(name)],
+            "free_heap": self.eval("(lambda gc: (gc.collect(), gc.mem_free())[1])(__import__('gc'))"),
+            "free_flash": free and free[0],
+        }
+
+
+def dotted(version):
+    """(1, 23) -> "1.23"."""
+    return ".".join(str(part) for part in version)
+
+
+def _why_closed(port):
+    """Why a port could not be opened, as far as the desk's file system tells."""
+    if port.startswith("/"):
+        if not os.path.exists(port):
+            return f"there is no port {port}"
+        if not stat.S_ISCHR(os.stat(port).st_mode):
+            return f"{port} is no serial port"
+        if not os.access(port, os.R_OK | os.W_OK):
+            return f"no permission for {port} (on Linux: join its group, often dialout)"
+        return f"{port} is in use by another program"
+    return f"{port} can't be opened: it is missing or in use by another program"
+
+
+def _from_traceback(doing, text):
+    """A BoardError from the board's traceback; its last line is the sentence."""
+    lines = text.strip().splitlines()
+    last = lines[-1] if lines else "an exception without a message"
+    number = None
+    if last.startswith("OSError:"):
+        digits = "".join(c for c in last.split("]")[0] if c.isdigit())
+        number = int(digits) if digits else None
+    return BoardError(f"{doing} on the board raised {last}", traceback=text, errno=number)

