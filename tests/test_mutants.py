@@ -1,0 +1,86 @@
+"""Each mistake a kernel is prone to, made on purpose in a copy of the package, is caught by a named test.
+
+A mutant is one replaced line. The copy stands before the installed package on the path, so the
+test below runs on it, on the desk and in the MicroPython process alike, and has to fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ucorr_host.micropython import package_dir
+
+BACKENDS = "test_backends.py::test_named_problem_equals_the_reference"
+PORTABLE, VIPER = "backends/portable.py", "backends/viper.py"
+ON_DESK, ON_VIPER = "-cpython/portable]", "-micropython/viper]"
+
+# what is wrong, file, line, its replacement, the test that kills it
+MUTANTS = [
+    ("flipped kernel", PORTABLE, "acc += scratch[t] * weights[k]", "acc += scratch[taps - 1 - t] * weights[k]",
+     f"{BACKENDS}[sobel{ON_DESK}"),
+    ("flipped kernel", VIPER, "source = ((o * kh + a) * kw + b) * depth",
+     "source = ((o * kh + a) * kw + kw - 1 - b) * depth", f"{BACKENDS}[sobel{ON_VIPER}"),
+    ("off by one", PORTABLE, "row, first = i * spec.stride[0], j * spec.stride[1]",
+     "row, first = max(0, i * spec.stride[0] - 1), j * spec.stride[1]", f"{BACKENDS}[sobel{ON_DESK}"),
+    ("off by one", VIPER, "column = ox * stride - left + p", "column = ox * stride - left + p - 1",
+     f"{BACKENDS}[sobel same{ON_VIPER}"),
+    ("truncation", "fixedpoint.py", "return (value >> n) + ((value >> (n - 1)) & 1)", "return value >> n",
+     "test_fixedpoint.py::test_rounding_shift_is_the_quotient_rounded_half_away_from_zero"),
+    ("truncation", VIPER, "acc = (acc >> k) + ((acc >> (k - 1)) & 1)", "acc = acc >> k",
+     f"{BACKENDS}[conv{ON_VIPER}"),
+    ("halves up", VIPER,
+     "acc += acc >> 31", "acc += 0",
+     f"{BACKENDS}[sobel{ON_VIPER}"),
+    ("single rounding", PORTABLE,
+     "acc = scale_high(acc, self.limbs[3 * o], self.limbs[3 * o + 1], self.limbs[3 * o + 2])",
+     "return clamp(zero + ((acc * spec.multiplier[o] + (1 << (30 - shift))) >> (31 - shift)), lo, hi)",
+     "test_backends.py::test_single_rounding_would_be_seen[cpython/portable]"),
+    ("wrong zero point sign", PORTABLE, "patch[n] = x[source] - zero", "patch[n] = x[source] + zero",
+     f"{BACKENDS}[conv{ON_DESK}"),
+    ("wrong zero point sign", VIPER,
+     "start = (spec.bias[o] if spec.bias else 0) - (spec.input_zero_point + offset) * total",
+     "start = (spec.bias[o] if spec.bias else 0) - (offset - spec.input_zero_point) * total",
+     f"{BACKENDS}[conv{ON_VIPER}"),
+    ("wrong output zero point sign", PORTABLE, "return clamp(acc, lo - zero, hi - zero) + zero", "return clamp(acc, lo, hi) - zero",
+     f"{BACKENDS}[conv{ON_DESK}"),
+    ("wrong pad side", "spec.py", "(total // 2, total - total // 2)", "(total - total // 2, total // 2)",
+     "test_backends.py::test_same_puts_the_odd_row_at_the_bottom[cpython/portable]"),
+    ("padding of zeros", VIPER, "(_FILL, spec.border_value + offset)", "(_FILL, offset)", f"{BACKENDS}[conv{ON_VIPER}"),
+    ("reflected edge repeated", "spec.py", "return -index if index < 0 else 2 * (size - 1) - index",
+     "return -index - 1 if index < 0 else 2 * size - 1 - index", f"{BACKENDS}[blur reflect{ON_VIPER}"),
+    ("high half dropped", VIPER, "high += acc >> 16", "high += 0", f"{BACKENDS}[signal pair{ON_VIPER}"),
+    ("group forgotten", PORTABLE, "line += g * depth", "line += 0", f"{BACKENDS}[conv groups{ON_DESK}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "wrong", "killer"), [m[1:] for m in MUTANTS], ids=[f"{m[0]} in {m[1]}" for m in MUTANTS]
+)
+def test_the_mutant_is_killed(tmp_path, file, line, wrong, killer):
+    copy = tmp_path / "ucorr"
+    shutil.copytree(package_dir(), copy, ignore=shutil.ignore_patterns("__pycache__"))
+    source = (copy / file).read_text()
+    assert source.count(line) == 1, "the mutated line is not in the file once"
+    (copy / file).write_text(source.replace(line, wrong))
+    # fails when the test passes on the mutant, and when it can't run at all
+    assert run_test(tmp_path, killer) == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_killer_passes_on_the_package_as_it_is(tmp_path):
+    shutil.copytree(package_dir(), tmp_path / "ucorr", ignore=shutil.ignore_patterns("__pycache__"))
+    killers = {killer for *_, killer in MUTANTS}
+    assert run_test(tmp_path, *killers) == pytest.ExitCode.OK
+
+
+def run_test(path: Path, *names: str) -> int:
+    """Exit status of pytest on some tests of this folder, the copied package first on the path."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *names]
+    environment = {**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    done = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, timeout=120)
+    return done.returncode
