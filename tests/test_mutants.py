@@ -13,10 +13,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from ucorr_host.micropython import package_dir
+import ucorr
+import ucorr_host
 
 BACKENDS = "test_backends.py::test_named_problem_equals_the_reference"
-PORTABLE, VIPER = "backends/portable.py", "backends/viper.py"
+PORTABLE, VIPER = "ucorr/backends/portable.py", "ucorr/backends/viper.py"
+FIXEDPOINT, SPEC, REFERENCE = "ucorr/fixedpoint.py", "ucorr/spec.py", "ucorr_host/reference.py"
+LOOPS = "test_reference.py::test_the_reference_equals_nested_loops_of_python_ints"
+RAMP = "test_reference.py::test_every_half_of_a_ramp_is_rounded_as_often_as_it_should"
 ON_DESK, ON_VIPER = "-cpython/portable]", "-micropython/viper]"
 
 # what is wrong, file, line, its replacement, the test that kills it
@@ -29,7 +33,7 @@ MUTANTS = [
      "row, first = max(0, i * spec.stride[0] - 1), j * spec.stride[1]", f"{BACKENDS}[sobel{ON_DESK}"),
     ("off by one", VIPER, "column = ox * stride - left + p", "column = ox * stride - left + p - 1",
      f"{BACKENDS}[sobel same{ON_VIPER}"),
-    ("truncation", "fixedpoint.py", "return (value >> n) + ((value >> (n - 1)) & 1)", "return value >> n",
+    ("truncation", FIXEDPOINT, "return (value >> n) + ((value >> (n - 1)) & 1)", "return value >> n",
      "test_fixedpoint.py::test_rounding_shift_is_the_quotient_rounded_half_away_from_zero"),
     ("truncation", VIPER, "acc = (acc >> k) + ((acc >> (k - 1)) & 1)", "acc = acc >> k",
      f"{BACKENDS}[conv{ON_VIPER}"),
@@ -46,14 +50,27 @@ MUTANTS = [
      "start = (spec.bias[o] if spec.bias else 0) - (spec.input_zero_point + offset) * total",
      "start = (spec.bias[o] if spec.bias else 0) - (offset - spec.input_zero_point) * total",
      f"{BACKENDS}[conv{ON_VIPER}"),
-    ("wrong output zero point sign", PORTABLE, "return clamp(acc, lo - zero, hi - zero) + zero", "return clamp(acc, lo, hi) - zero",
+    ("wrong output zero point sign", PORTABLE,
+     "return clamp(acc, lo - zero, hi - zero) + zero", "return clamp(acc, lo, hi) - zero",
      f"{BACKENDS}[conv{ON_DESK}"),
-    ("wrong pad side", "spec.py", "(total // 2, total - total // 2)", "(total - total // 2, total // 2)",
+    ("wrong pad side", SPEC, "(total // 2, total - total // 2)", "(total - total // 2, total // 2)",
      "test_backends.py::test_same_puts_the_odd_row_at_the_bottom[cpython/portable]"),
     ("padding of zeros", VIPER, "(_FILL, spec.border_value + offset)", "(_FILL, offset)", f"{BACKENDS}[conv{ON_VIPER}"),
-    ("reflected edge repeated", "spec.py", "return -index if index < 0 else 2 * (size - 1) - index",
+    ("reflected edge repeated", SPEC, "return -index if index < 0 else 2 * (size - 1) - index",
      "return -index - 1 if index < 0 else 2 * size - 1 - index", f"{BACKENDS}[blur reflect{ON_VIPER}"),
     ("high half dropped", VIPER, "high += acc >> 16", "high += 0", f"{BACKENDS}[signal pair{ON_VIPER}"),
+    ("flipped kernel", REFERENCE, "return correlate2d(x, _integers(\"kernel\", kernel, 2, exactly=True)[::-1, ::-1]",
+     "return correlate2d(x, _integers(\"kernel\", kernel, 2, exactly=True)",
+     "test_reference.py::test_accumulators_equal_scipy"),
+    ("truncation", REFERENCE, "return (value + ((1 << n) >> 1) - ((value < 0) & (n > 0))) >> n",
+     "return value >> n", RAMP),
+    ("halves up", REFERENCE, "- ((value < 0) & (n > 0))", "", RAMP),
+    ("single rounding", REFERENCE, "return _rounding_shift((value * multiplier + (1 << 30)) >> 31, n)",
+     "return (value * multiplier + (1 << (30 + n))) >> (31 + n)", RAMP),
+    ("wrong zero point sign", REFERENCE, "return values.astype(np.int32) - zero_point",
+     "return values.astype(np.int32) + zero_point", LOOPS),
+    ("wrong pad side", REFERENCE, "return (total[0] // 2, total[0] - total[0] // 2)",
+     "return (total[0] - total[0] // 2, total[0] // 2)", LOOPS),
     ("group forgotten", PORTABLE, "line += g * depth", "line += 0", f"{BACKENDS}[conv groups{ON_DESK}"),
 ]  # fmt: skip
 
@@ -62,19 +79,25 @@ MUTANTS = [
     ("file", "line", "wrong", "killer"), [m[1:] for m in MUTANTS], ids=[f"{m[0]} in {m[1]}" for m in MUTANTS]
 )
 def test_the_mutant_is_killed(tmp_path, file, line, wrong, killer):
-    copy = tmp_path / "ucorr"
-    shutil.copytree(package_dir(), copy, ignore=shutil.ignore_patterns("__pycache__"))
-    source = (copy / file).read_text()
+    copy_packages(tmp_path)
+    source = (tmp_path / file).read_text()
     assert source.count(line) == 1, "the mutated line is not in the file once"
-    (copy / file).write_text(source.replace(line, wrong))
+    (tmp_path / file).write_text(source.replace(line, wrong))
     # fails when the test passes on the mutant, and when it can't run at all
     assert run_test(tmp_path, killer) == pytest.ExitCode.TESTS_FAILED
 
 
 def test_a_killer_passes_on_the_package_as_it_is(tmp_path):
-    shutil.copytree(package_dir(), tmp_path / "ucorr", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_packages(tmp_path)
     killers = {killer for *_, killer in MUTANTS}
     assert run_test(tmp_path, *killers) == pytest.ExitCode.OK
+
+
+def copy_packages(path: Path) -> None:
+    """The packages on which mutants are made, copied."""
+    for package in (ucorr, ucorr_host):
+        source = Path(package.__file__).parent
+        shutil.copytree(source, path / source.name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def run_test(path: Path, *names: str) -> int:

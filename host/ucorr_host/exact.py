@@ -67,7 +67,7 @@ def _add_planes(x: Ints, kernel: Ints, stride: Pair, dilation: Pair, groups: int
             plane = x[:, a * dy : a * dy + rows * sy : sy, b * dx : b * dx + columns * sx : sx]
             acc += np.multiply(plane[:, :rows, :columns], weights[a, b], out=term)
         parts.append(acc)
-    return parts[0] if len(parts) == 1 else np.stack(parts, -1).reshape(len(x), rows, columns, -1)
+    return parts[0] if len(parts) == 1 else np.stack(parts, -1).reshape(len(x), rows, columns, len(kernel))
 
 
 def _multiply_patches(x: Ints, kernel: Ints, stride: Pair, dilation: Pair, groups: int) -> Ints:

@@ -24,18 +24,20 @@ resume_option = click.option(
 
 
 class OneSentence(click.Group):
-    """A group whose commands fail with one sentence: BoardError, and the OSError or ValueError of a wrong
-    file or argument. Anything else is a defect and keeps its traceback."""
+    """A group whose commands fail with one sentence: BoardError, TargetError, and the OSError or ValueError
+    of a wrong file or argument. Anything else is a defect and keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        from ucorr_host import TargetError
+
         from .board import BoardError
 
         try:
             return super().invoke(ctx)
-        except (BoardError, OSError, ValueError) as error:
+        except (BoardError, TargetError, OSError, ValueError) as error:
             if os.environ.get("UCORR_TRACEBACK"):
                 raise
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(str(error).partition("\n")[0]) from error
 
 
 def print_table(rows: dict[str, Any]) -> None:

@@ -1,0 +1,193 @@
+"""The `ucorr` command: what it prints, writes and returns."""
+
+import json
+import os
+import re
+import sys
+
+import numpy as np
+import pytest
+from commands import assert_one_sentence, command
+from PIL import Image
+from serial_board import serial_board_fixture  # noqa: F401
+from ucorr_host import reference
+from ucorr_host.named import named
+from ucorr_tools.board import Board
+from ucorr_tools.deploy import MANIFEST, deploy, package_files, version_of
+from ucorr_tools.filters import FILTERS
+from ucorr_tools.picture import grey, photograph, save, visible
+from ucorr_tools.verify import verify
+
+
+def test_deploy_reports_in_json(serial_board):
+    result = command("ucorr", "deploy", "--json", "--port", serial_board.port)
+    report = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert set(report["copied"]) == {*package_files(), MANIFEST}
+
+
+def test_info_tells_what_the_board_can_do(serial_board):
+    result = command("ucorr", "info", "--json", "--port", serial_board.port)
+    told = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert {"viper", "native"} <= set(told["emitters"])
+    assert (told["platform"], told["ucorr"].split(" (")[0]) == (sys.platform, "none")
+    assert 0 < told["free_flash"] <= 254 * 4096
+    assert told["free_heap"] > 0
+    human = command("ucorr", "info", "--port", serial_board.port)
+    assert human.returncode == 0
+    assert re.search(r"^emitters: +viper, native$", human.stdout, re.MULTILINE)
+
+
+def test_info_without_a_port_tells_what_the_desk_can_do():
+    result = command("ucorr", "info", "--json")
+    told = json.loads(result.stdout)
+    assert (result.returncode, told["ucorr"], told["portable"]) == (0, version_of(package_files()), "ok")
+
+
+@pytest.mark.parametrize("arguments", [("deploy",), ("deploy", "--baud", "9600"), ("nonsense",)])
+def test_wrong_usage_is_status_2(arguments):
+    environment = {name: value for name, value in os.environ.items() if name != "UCORR_PORT"}
+    result = command("ucorr", *arguments, env=environment)
+    assert result.returncode == 2
+    assert "Usage: ucorr" in result.stderr
+
+
+def test_a_missing_port_is_status_1_and_one_sentence():
+    assert_one_sentence(command("ucorr", "deploy", "--port", "/dev/nowhere"), "there is no port /dev/nowhere")
+
+
+@pytest.mark.parametrize("name", ["bench", "demo", "deploy", "info", "run", "simulate", "verify"])
+def test_every_command_has_help(name):
+    result = command("ucorr", name, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Usage: ucorr {name}")
+    assert name in command("ucorr", "--help").stdout
+
+
+@pytest.fixture
+def image(tmp_path):
+    """A picture file, 24x20, cut from the photograph."""
+    path = tmp_path / "in.png"
+    save(photograph()[40:60, 30:54], path)
+    return path
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_run_writes_what_the_reference_computes(tmp_path, image, name):
+    output = tmp_path / "new" / "out.png"
+    result = command("ucorr", "run", str(image), name, str(output), "--padding", "valid", "--stride", "2")
+    assert (result.returncode, result.stderr) == (0, "")
+    kernel, right, signed = FILTERS[name]
+    expected = reference.correlate2d(
+        grey(photograph()[40:60, 30:54]), kernel, stride=2, shift=-right, out_dtype=np.int8 if signed else np.uint8
+    )
+    with Image.open(output) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), visible(expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "out"), [("1 2 1\n2 4 2\n1 2 1\n", np.uint8), ("-0.5 0.5\n", np.int8), ("-1 0 1\n", np.int8)]
+)
+def test_simulate_takes_a_kernel_from_a_text_file(tmp_path, image, text, out):
+    kernel = tmp_path / "kernel.txt"
+    kernel.write_text(text)
+    for target, backend in (("cpython", "portable"), ("micropython", "viper")):
+        result = command("ucorr", "simulate", str(image), str(kernel), "--target", target, "--json")
+        told = json.loads(result.stdout)
+        assert result.returncode == 0
+        assert (told["equal"], told["backend"], told["out_shape"]) == (True, backend, [20, 24])
+    output = tmp_path / "out.png"
+    assert command("ucorr", "run", str(image), str(kernel), str(output)).returncode == 0
+    assert f"24x20 {np.dtype(out)}" in command("ucorr", "run", str(image), str(kernel), str(output)).stdout
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [("sobel", "kernel: 'sobel', wanted a file or one of sobel-x"), ("README.md", "README.md is no table of numbers")],
+)
+def test_what_is_no_kernel_is_one_sentence(tmp_path, image, kernel, words):
+    (tmp_path / "README.md").write_text("# no numbers\nat all\n")
+    assert_one_sentence(command("ucorr", "run", str(image), kernel, str(tmp_path / "o.png"), cwd=tmp_path), words)
+
+
+def test_what_is_no_image_is_one_sentence(tmp_path):
+    (tmp_path / "in.png").write_text("no image")
+    assert_one_sentence(
+        command("ucorr", "run", str(tmp_path / "in.png"), "sobel-x", str(tmp_path / "o.png")),
+        "in.png can't be read as an image",
+    )
+
+
+def test_a_missing_micropython_is_one_sentence_with_the_remedy(tmp_path, image):
+    environment = {**os.environ, "MICROPYTHON": str(tmp_path / "none")}
+    assert_one_sentence(
+        command("ucorr", "simulate", str(image), "sobel-x", env=environment), "none is no executable file"
+    )
+
+
+def test_the_demo_finds_the_patch_and_every_bit_equal(tmp_path):
+    sheet = tmp_path / "sheet.png"
+    result = command("ucorr", "demo", "--output", str(sheet), "--json")
+    told = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert told["good"]
+    runs = {(row["target"], row["backend"]) for row in told["rows"]}
+    assert runs == {("micropython", "viper"), ("micropython", "portable"), ("cpython", "portable")}
+    assert all(row["equal"] for row in told["rows"])
+    assert len(told["rows"]) == 3 * len({row["problem"] for row in told["rows"]})
+    assert [sentence.split()[0] for sentence in told["said"]] == ["found"] * 4
+    with Image.open(sheet) as picture:
+        assert min(picture.size) > 800
+
+
+def test_a_demo_that_differs_in_one_bit_is_status_1(tmp_path):
+    wrong = "from ucorr_tools import cli, demo\n"
+    wrong += "from ucorr_host.problems import Problem\n"
+    wrong += "right = Problem.expected\n"
+    wrong += "def expected(self):\n    out = right(self).copy()\n    out.flat[7] ^= 1\n    return out\n"
+    wrong += "Problem.expected = expected\ndemo.matched_filters = lambda image: []\ndemo.PANS = ()\n"
+    wrong += f"cli.main(['demo', '--output', {str(tmp_path / 'sheet.png')!r}])\n"
+    assert_one_sentence(command("python", "-c", wrong), "differs from the reference")
+
+
+def test_verify_runs_every_named_problem_on_every_backend_of_the_board(serial_board):
+    assert command("ucorr", "deploy", "--mpy", "--port", serial_board.port).returncode == 0
+    result = command("ucorr", "verify", "--json", "--port", serial_board.port)
+    assert (result.returncode, result.stderr) == (0, "")
+    told = json.loads(result.stdout)
+    assert told["backends"] == {"viper": "ok", "portable": "ok"}
+    ran = [(row["problem"], row["backend"]) for row in told["rows"] if row["equal"]]
+    assert ran == [(problem.name, backend) for problem in named() for backend in ("viper", "portable")]
+    assert all(row["microseconds"] > 0 for row in told["rows"])
+
+
+def test_verify_tells_what_the_reference_does_not_want(serial_board):
+    files = package_files()
+    wrong = files["backends/portable.py"].replace(b"acc += scratch[t]", b"acc -= scratch[t]")
+    assert wrong != files["backends/portable.py"]
+    with Board(serial_board.port) as board:
+        deploy(board, package={**files, "backends/portable.py": wrong})
+    result = command("ucorr", "verify", "--port", serial_board.port)
+    assert result.returncode == 1
+    assert re.search(r"^sobel +viper .* equal$", result.stdout, re.MULTILINE)
+    assert re.search(r"^sobel +portable .* differs from the reference$", result.stdout, re.MULTILINE)
+    assert f"{len(named())} of {2 * len(named())} equal the reference bit for bit" in result.stdout
+
+
+def test_verify_of_a_board_without_ucorr_names_the_remedy(serial_board):
+    assert_one_sentence(command("ucorr", "verify", "--port", serial_board.port), "run `ucorr deploy` first")
+
+
+def test_verify_leaves_a_board_with_a_corrupted_package_in_one_sentence(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board)
+        board.write("/lib/ucorr/spec.py", b"garbage(")
+    assert_one_sentence(command("ucorr", "verify", "--port", serial_board.port), "can't import ucorr (SyntaxError")
+
+
+def test_verify_can_run_problems_of_ones_own(serial_board):
+    with Board(serial_board.port) as board:
+        deploy(board)
+        backends, rows = verify(board, named()[:1])
+    assert (set(backends), [row.equal for row in rows]) == ({"viper", "portable"}, [True, True])
