@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test test-deep lint format bench clean
+.PHONY: help demo test test-deep lint format bench bench-table clean
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,6 +28,9 @@ lint: .venv/ready  ## ruff, ruff format and mypy
 format: .venv/ready  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-table: .venv/ready  ## the same, written into the README
+	$(BIN)/ucorr bench --write-table README.md
 
 bench: .venv/ready  ## ratios: viper to portable, reference to scipy
 	$(BIN)/ucorr bench

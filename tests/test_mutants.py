@@ -25,12 +25,12 @@ ON_DESK, ON_VIPER = "-cpython/portable]", "-micropython/viper]"
 
 # what is wrong, file, line, its replacement, the test that kills it
 MUTANTS = [
-    ("flipped kernel", PORTABLE, "acc += scratch[t] * weights[k]", "acc += scratch[taps - 1 - t] * weights[k]",
-     f"{BACKENDS}[sobel{ON_DESK}"),
+    ("flipped kernel", PORTABLE, "acc += x[first + tap] * weights[k]",
+     "acc += x[first + tap] * weights[len(taps) - 1 - k]", f"{BACKENDS}[sobel{ON_DESK}"),
     ("flipped kernel", VIPER, "source = ((o * kh + a) * kw + b) * depth",
      "source = ((o * kh + a) * kw + kw - 1 - b) * depth", f"{BACKENDS}[sobel{ON_VIPER}"),
-    ("off by one", PORTABLE, "row, first = i * spec.stride[0], j * spec.stride[1]",
-     "row, first = max(0, i * spec.stride[0] - 1), j * spec.stride[1]", f"{BACKENDS}[sobel{ON_DESK}"),
+    ("off by one", PORTABLE, "z = j * sx - left",
+     "z = j * sx - left - 1", f"{BACKENDS}[sobel{ON_DESK}"),
     ("off by one", VIPER, "column = ox * stride - left + p", "column = ox * stride - left + p - 1",
      f"{BACKENDS}[sobel same{ON_VIPER}"),
     ("truncation", FIXEDPOINT, "return (value >> n) + ((value >> (n - 1)) & 1)", "return value >> n",
@@ -44,7 +44,7 @@ MUTANTS = [
      "acc = scale_high(acc, self.limbs[3 * o], self.limbs[3 * o + 1], self.limbs[3 * o + 2])",
      "return clamp(zero + ((acc * spec.multiplier[o] + (1 << (30 - shift))) >> (31 - shift)), lo, hi)",
      "test_backends.py::test_single_rounding_would_be_seen[cpython/portable]"),
-    ("wrong zero point sign", PORTABLE, "patch[n] = x[source] - zero", "patch[n] = x[source] + zero",
+    ("wrong zero point sign", PORTABLE, "- spec.input_zero_point * sum(", "+ spec.input_zero_point * sum(",
      f"{BACKENDS}[conv{ON_DESK}"),
     ("wrong zero point sign", VIPER,
      "start = (spec.bias[o] if spec.bias else 0) - (spec.input_zero_point + offset) * total",
@@ -71,7 +71,7 @@ MUTANTS = [
      "return values.astype(np.int32) + zero_point", LOOPS),
     ("wrong pad side", REFERENCE, "return (total[0] // 2, total[0] - total[0] // 2)",
      "return (total[0] - total[0] // 2, total[0] // 2)", LOOPS),
-    ("group forgotten", PORTABLE, "line += g * depth", "line += 0", f"{BACKENDS}[conv groups{ON_DESK}"),
+    ("group forgotten", PORTABLE, "first += depth", "first += 0", f"{BACKENDS}[conv groups{ON_DESK}"),
 ]  # fmt: skip
 
 

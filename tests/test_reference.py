@@ -136,7 +136,9 @@ def test_samples_of_a_batch_do_not_see_each_other(batch, problem, seed):
 def test_the_size_of_a_block_changes_nothing(problem, block):
     expected = problem.expected()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact, "BLOCK", block)
+        patch.setattr(exact, "PATCHES", block)
+        patch.setattr(exact, "PLANE", block)
+        assert_array_equal(problem.expected(), expected, strict=True)
         patch.setattr(exact, "FEW", 0)
         assert_array_equal(problem.expected(), expected, strict=True)
 

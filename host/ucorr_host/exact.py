@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 Ints = NDArray[Any]
 Pair = tuple[int, int]
-BLOCK = 1 << 22  # items of a patch matrix: 16 or 32 MB
-FEW = 4  # output channels per input channel up to which adding whole planes beats a matrix product
+PATCHES = 1 << 22  # items of a matrix of windows: 16 or 32 MB
+PLANE = 1 << 14  # items of a sum of planes: it stays in the cache while the taps are added to it
+FEW = 4  # output channels per input channel up to which adding planes beats a matrix product
 
 
 def correlate(x: Ints, kernel: Ints, stride: Pair, dilation: Pair, groups: int) -> Ints:
@@ -27,9 +28,16 @@ def correlate(x: Ints, kernel: Ints, stride: Pair, dilation: Pair, groups: int) 
     returns (samples, height', width', out)
     raises  ValueError where a sum can pass 63 bits
     """
+    outputs, kh, kw, depth = kernel.shape
     dtype = _summing_type(x, kernel)
-    add = _add_planes if kernel.shape[3] == 1 and len(kernel) // groups <= FEW else _multiply_patches
-    return add(x.astype(dtype), kernel.astype(dtype), stride, dilation, groups).astype(np.int64)
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(dtype), extent_of((kh, kw), dilation), axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    samples, rows, columns = windows.shape[:3]
+    windows = windows.reshape(samples, rows, columns, groups, depth, kh, kw)
+    out = np.empty((samples, rows, columns, groups, outputs // groups), np.int64)
+    fill = _add_planes if depth == 1 and outputs // groups <= FEW else _multiply_patches
+    fill(windows, kernel.astype(dtype).reshape(groups, outputs // groups, kh, kw, depth), out)
+    return out.reshape(samples, rows, columns, outputs)
 
 
 def extent_of(size: tuple[int, ...], dilation: Pair) -> Pair:
@@ -53,43 +61,39 @@ def _summing_type(x: Ints, kernel: Ints) -> type[np.generic]:
     raise ValueError(f"kernel: an accumulator can reach {reach}, wanted less than 2**63")
 
 
-def _add_planes(x: Ints, kernel: Ints, stride: Pair, dilation: Pair, groups: int) -> Ints:
-    """One input channel per group: shifted images times one weight each, added tap by tap."""
-    _, kh, kw, _ = kernel.shape
-    (sy, sx), (dy, dx) = stride, dilation
-    rows = (x.shape[1] - extent_of((kh, kw), dilation)[0]) // sy + 1
-    columns = (x.shape[2] - extent_of((kh, kw), dilation)[1]) // sx + 1
-    parts = []
-    for weights in kernel[..., 0].reshape(groups, -1, kh, kw).transpose(1, 2, 3, 0):  # (kh, kw, groups)
-        acc = np.zeros((len(x), rows, columns, groups), x.dtype)
-        term = np.empty_like(acc)
-        for a, b in np.ndindex(kh, kw):
-            plane = x[:, a * dy : a * dy + rows * sy : sy, b * dx : b * dx + columns * sx : sx]
-            acc += np.multiply(plane[:, :rows, :columns], weights[a, b], out=term)
-        parts.append(acc)
-    return parts[0] if len(parts) == 1 else np.stack(parts, -1).reshape(len(x), rows, columns, len(kernel))
+def _add_planes(windows: Ints, kernel: Ints, out: Ints) -> None:
+    """One input channel per group: planes of shifted images times one weight each, added tap by tap.
+
+    windows (samples, rows, columns, groups, depth, kh, kw), kernel (groups, out per group, kh, kw, depth)
+    out     (samples, rows, columns, groups, out per group)
+    """
+    kh, kw = kernel.shape[2:4]
+    for block in _blocks(windows.shape, windows.shape[2] * windows.shape[3], PLANE):
+        part = windows[block]
+        acc, term = np.empty((2, *part.shape[:4]), windows.dtype)
+        for m in range(kernel.shape[1]):
+            acc.fill(0)
+            for a, b in np.ndindex(kh, kw):
+                acc += np.multiply(part[..., 0, a, b], kernel[:, m, a, b, 0], out=term)
+            out[block][..., m] = acc
 
 
-def _multiply_patches(x: Ints, kernel: Ints, stride: Pair, dilation: Pair, groups: int) -> Ints:
-    """Any channels: every window as a row of a matrix, times the kernel as columns, group by group."""
-    outputs, kh, kw, depth = kernel.shape
-    windows = np.lib.stride_tricks.sliding_window_view(x, extent_of((kh, kw), dilation), axis=(1, 2))
-    windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-    samples, rows, columns = windows.shape[:3]
-    windows = windows.reshape(samples, rows, columns, groups, depth, kh, kw).transpose(3, 0, 1, 2, 5, 6, 4)
-    weights = kernel.reshape(groups, -1, kh * kw * depth).transpose(0, 2, 1)
-    out = np.empty((samples, rows, columns, groups, outputs // groups), x.dtype)
-    for n, i in _blocks(samples, rows, columns * kh * kw * depth * groups):
-        part = windows[:, n, i]
-        sums = part.reshape(groups, -1, kh * kw * depth) @ weights
-        out[n, i] = np.moveaxis(sums.reshape(*part.shape[:4], -1), 0, 3)
-    return out.reshape(samples, rows, columns, outputs)
+def _multiply_patches(windows: Ints, kernel: Ints, out: Ints) -> None:
+    """Any channels: windows as rows of a matrix, times the kernel as columns, group by group; as _add_planes."""
+    groups, outputs = kernel.shape[:2]
+    taps = kernel[0, 0].size
+    columns = kernel.reshape(groups, outputs, taps).transpose(0, 2, 1)
+    for block in _blocks(windows.shape, windows.shape[2] * groups * taps, PATCHES):
+        part = windows[block]
+        patches = part.transpose(3, 0, 1, 2, 5, 6, 4).reshape(groups, -1, taps)
+        out[block] = np.moveaxis((patches @ columns).reshape(groups, *part.shape[:3], outputs), 0, 3)
 
 
-def _blocks(samples: int, rows: int, row: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of samples and rows whose patch matrices, `row` items a row, stay within BLOCK where they can."""
-    many = max(1, BLOCK // (row * rows))
-    few = max(1, BLOCK // row)
+def _blocks(shape: tuple[int, ...], row: int, most: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of samples and rows, `row` items a row, of at most `most` items where a row is not more."""
+    samples, rows = shape[:2]
+    many = max(1, most // (row * rows))
+    few = max(1, most // row)
     for n in range(0, samples, many):
         for i in range(0, rows, few):
             yield slice(n, n + many), slice(i, i + few)

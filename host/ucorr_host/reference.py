@@ -285,7 +285,8 @@ def _centred(name: str, values: Ints, zero_name: str, zero_point: int) -> Ints:
     reach = max(int(values.max(initial=0)), -int(values.min(initial=0))) + abs(zero_point)
     if reach >= 1 << 62:
         raise ValueError(f"{name}: reaches {reach} with its zero point, wanted less than 2**62")
-    return values.astype(np.int64) - zero_point
+    values = values.astype(np.int64, copy=False)
+    return values - zero_point if zero_point else values
 
 
 def _pads(padding: Any, size: tuple[int, ...], extent: tuple[int, int], stride: tuple[int, int]) -> Pads:
@@ -408,4 +409,4 @@ def _exact(acc: Ints, dtype: np.dtype[Any]) -> Ints:
     for extreme in (int(acc.min(initial=0)), int(acc.max(initial=0))):
         if not limits.min <= extreme <= limits.max:
             raise ValueError(f"out_dtype: {dtype}, wanted one that holds the accumulator {extreme}")
-    return acc.astype(dtype)
+    return acc.astype(dtype, copy=False)

@@ -6,7 +6,6 @@ to portable in one MicroPython process, the reference to scipy in this process.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,6 @@ from ucorr_host.simulator import ask
 
 RATIO_LAYERS = "abcdefghi"
 REPEATS = {"viper": 15, "portable": 3}
-BEGIN, END = "<!-- bench begins -->", "<!-- bench ends -->"
 
 
 def board_row(letter: str, problem: Problem, target: str) -> dict[str, Any]:
@@ -53,13 +51,13 @@ def reference_rows() -> list[dict[str, Any]]:
     """The reference's speed: layer b, and a 5x5 kernel on 512x512 beside scipy (where it is installed)."""
     layer_b = layers()["b"]
     rows: list[dict[str, Any]] = [
-        {"name": "reference, layer b", "milliseconds": round(1000 * fastest(layer_b.expected), 3)}
+        {"name": "NumPy reference on layer b", "milliseconds": round(1000 * fastest(layer_b.expected), 3)}
     ]
     rng = np.random.default_rng(5)
     image, kernel = rng.integers(-128, 128, (512, 512)), rng.integers(-128, 128, (5, 5))
     ours = reference.correlate2d(image, kernel)
     seconds = fastest(lambda: reference.correlate2d(image, kernel))
-    row = {"name": "reference, 5x5 on 512x512 ints", "milliseconds": round(1000 * seconds, 3)}
+    row = {"name": "NumPy reference with a 5x5 kernel on 512x512 ints", "milliseconds": round(1000 * seconds, 3)}
     try:
         from scipy.signal import correlate
     except ImportError:
@@ -87,27 +85,42 @@ def bench(target: str = "micropython", letters: str = RATIO_LAYERS) -> dict[str,
 def table(result: dict[str, Any]) -> str:
     """The result as the README's Markdown table."""
     lines = [
-        "| layer | MACs | portable, ns/MAC | viper, ns/MAC | viper is | scratch, bytes |",
+        "| layer | MACs | portable, ns/MAC | viper, ns/MAC | times as fast | viper's scratch, bytes |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
         f"| {row['layer']}: {row['name']} | {row['macs']:,} | {row['portable_ns_per_mac']:.0f} "
-        f"| {row['viper_ns_per_mac']:.2f} | {row['ratio']:.0f}x faster | {row['viper_scratch_bytes']:,} |"
+        f"| {row['viper_ns_per_mac']:.2f} | {row['ratio']:.0f} | {row['viper_scratch_bytes']:,} |"
         for row in result["rows"]
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *said(result)])
+
+
+def said(result: dict[str, Any]) -> list[str]:
+    """A sentence for each figure of the desk."""
+    sentences = []
+    for row in result["reference"]:
+        sentence = f"The {row['name']}: {row['milliseconds']:.2g} ms"
+        if row.get("scipy_milliseconds"):
+            sentence += f", {row['ratio']:.1f} times as fast as `scipy.signal.correlate`"
+        sentences.append(sentence + ".")
+    return sentences
+
+
+def spread(result: dict[str, Any]) -> str:
+    """The least and the greatest ratio of viper to portable."""
+    ratios = [row["ratio"] for row in result["rows"]]
+    return f"{min(ratios):.0f} to {max(ratios):.0f}"
 
 
 def write_table(result: dict[str, Any], path: str | Path) -> None:
-    """Put the table between the bench markers of a Markdown file; ValueError when it has none."""
+    """Put the table and the spread between their markers in a Markdown file; ValueError when it has none."""
     text = Path(path).read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{path}: no {BEGIN} and {END} to write the table between")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    Path(path).write_text(f"{before}{BEGIN}\n{table(result)}\n{END}{after}", encoding="utf-8")
-
-
-def dumps(result: dict[str, Any]) -> str:
-    """The result as JSON text."""
-    return json.dumps(result, indent=1)
+    for name, content in (("bench", f"\n{table(result)}\n"), ("spread", spread(result))):
+        begin, end = f"<!-- {name} begins -->", f"<!-- {name} ends -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"{path}: no {begin} and {end} to write between")
+        text = before + begin + content + end + after
+    Path(path).write_text(text, encoding="utf-8")

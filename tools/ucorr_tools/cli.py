@@ -299,9 +299,8 @@ def bench(readme: str | None, as_json: bool) -> None:
             for row in result["rows"]
         ],
     )
-    for row in result["reference"]:
-        beside = f", scipy {row['scipy_milliseconds']} ms: {row['ratio']} times" if row.get("ratio") else ""
-        click.echo(f"{row['name']}: {row['milliseconds']} ms{beside}")
+    for sentence in benchmarks.said(result):
+        click.echo(sentence)
 
 
 class copy_progress:

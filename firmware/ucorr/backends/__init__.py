@@ -11,7 +11,7 @@ and a plan has
     weight_bytes   bytes of packed weights and per-channel parameters
     typed          True if run wants buffers viewed as spec.dtype and spec.out_dtype
     run(x, out, scratch)   compute the layer; x and out are checked buffers, scratch an
-                   array('i') of at least scratch_bytes. Allocates nothing.
+                   array("i") of scratch_bytes. Allocates nothing.
 
 `out` equals the reference bit for bit. A backend that this firmware can't run
 fails when its module is imported; the reason is kept for `ucorr.info()`.

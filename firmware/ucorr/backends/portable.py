@@ -1,9 +1,14 @@
 """Portable: plain loops. This is what every backend means, and the fallback everywhere.
 
-For each output position the taps it sees are gathered into a patch, zero point
-taken off; every output channel is then one dot product of that patch with its
-weights. Nothing is allocated in a run unless an accumulator leaves +-2**30, the
-small ints of a 32-bit board.
+An output is the dot product of the window it sees with its channel's weights. A
+window that several channels share, or that touches the border, is gathered into a
+patch first; one that lies inside the image and belongs to one channel is read where it is.
+The input's zero point is moved into the start of the sum:
+
+    sum((x - zero) * k) = sum(x * k) - zero * sum(k)
+
+Nothing is allocated in a run unless a sum leaves +-2**30, the small ints of a
+32-bit board.
 """
 
 from array import array
@@ -30,15 +35,24 @@ class Portable:
         self.spec = spec
         (top, bottom), (left, right) = spec.padding
         height, width, channels = spec.input_shape
+        _, kh, kw, depth = spec.kernel_shape
         # where each padded row and column starts in x; negative for the border's constant
         rows = [spec.pitch * source_index(r, height, spec.border) for r in range(-top, height + bottom)]
         columns = [channels * source_index(c, width, spec.border) for c in range(-left, width + right)]
         self.rows, self.columns = array("i", rows), array("i", columns)
+        # the taps of a window inside the image, counted from its first item
+        dy, dx = spec.pitch * spec.dilation[0], channels * spec.dilation[1]
+        taps = [a * dy + b * dx + c for a in range(kh) for b in range(kw) for c in range(depth)]
+        self.taps = array("i", taps)
         self.weights = spec.weights
         if spec.kernel_zero_point:
             self.weights = array("h", [k - spec.kernel_zero_point for k in spec.weights])
         # a list: MicroPython's array("q") hands out a heap object for every item, small or not
-        self.bias = spec.bias or [0] * spec.kernel_shape[0]
+        self.start = [
+            (spec.bias[o] if spec.bias else 0)
+            - spec.input_zero_point * sum(self.weights[o * spec.taps : (o + 1) * spec.taps])
+            for o in range(spec.kernel_shape[0])
+        ]
         self.limbs = None
         if spec.kind == "tflite":  # a whole multiplier is a heap object on a board, its limbs are not
             self.limbs = array("h", [limb for m in spec.multiplier for limb in limbs(m)])
@@ -49,49 +63,65 @@ class Portable:
         """x, out: typed views; scratch: array('i') of spec.taps items, the patch."""
         spec = self.spec
         out_height, out_width, channels = spec.out_shape
-        taps, groups = spec.taps, spec.groups
+        depth = spec.kernel_shape[3]
+        groups = spec.groups
         per_group = channels // groups
-        weights, bias, exact = self.weights, self.bias, spec.kind == "exact"
+        top, left = spec.padding[0][0], spec.padding[1][0]
+        sy, sx = spec.stride
+        last_row, last_column = spec.input_shape[0] - spec.extent[0], spec.input_shape[1] - spec.extent[1]
+        taps, weights, start = self.taps, self.weights, self.start  # three: a tuple of four is made on the heap
+        exact = spec.kind == "exact"
         at = 0  # where the next output goes
         for i in range(out_height):
+            y = i * sy - top
             for j in range(out_width):
+                z = j * sx - left
+                inside = 0 <= y <= last_row and 0 <= z <= last_column
+                first = y * spec.pitch + z * spec.input_shape[2]
                 k = 0  # walks all weights once per position
+                o = 0
                 for g in range(groups):
-                    self.gather(x, i, j, g, scratch)
-                    for o in range(g * per_group, (g + 1) * per_group):
-                        acc = bias[o]
-                        for t in range(taps):
-                            acc += scratch[t] * weights[k]
-                            k += 1
+                    if not inside:
+                        self.gather(x, i * sy, j * sx, g * depth, scratch)
+                    elif per_group > 1:
+                        n = 0
+                        for tap in taps:
+                            scratch[n] = x[first + tap]
+                            n += 1
+                    for _ in range(per_group):
+                        acc = start[o]
+                        if inside and per_group == 1:
+                            for tap in taps:
+                                acc += x[first + tap] * weights[k]
+                                k += 1
+                        else:
+                            for value in scratch:
+                                acc += value * weights[k]
+                                k += 1
                         out[at] = acc if exact else self.scale(acc, o)
                         at += 1
+                        o += 1
+                    first += depth
 
-    def gather(self, x, i, j, g, patch):
-        """The taps of output (i, j), channel group g: patch[n] = x - input_zero_point."""
+    def gather(self, x, row, first, channel, patch):
+        """The taps of the window that starts at a padded row and column, from a channel on."""
         spec = self.spec
         _, kh, kw, depth = spec.kernel_shape
-        columns, dilation = self.columns, spec.dilation[1]
-        zero = spec.input_zero_point
-        outside = spec.border_value - zero
-        row, first = i * spec.stride[0], j * spec.stride[1]
+        columns, dilation, outside = self.columns, spec.dilation[1], spec.border_value
         n = 0
         for _ in range(kh):
             line = self.rows[row]
-            inside = line >= 0
-            line += g * depth
             column = first
             for _ in range(kw):
                 c = columns[column]
-                if c < 0 or not inside:
+                source = line + c + channel
+                if line < 0 or c < 0:
                     for _ in range(depth):
                         patch[n] = outside
                         n += 1
                 else:
-                    source = line + c
-                    last = n + depth
-                    while n < last:
-                        patch[n] = x[source] - zero
-                        source += 1
+                    for s in range(source, source + depth):
+                        patch[n] = x[s]
                         n += 1
                 column += dilation
             row += spec.dilation[0]
