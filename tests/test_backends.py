@@ -41,12 +41,23 @@ def test_a_call_allocates_nothing(problem, backend):
     assert_array_equal(run(problem, "micropython", backend, repeat=3, locked=True), problem.expected())
 
 
-def test_scratch_of_a_wide_image_is_bounded_by_strips():
-    problem = next(p for p in named() if p.name == "signal")
-    long = np.resize(problem.x, 60_000)
-    stretched = type(problem)("long signal", problem.layer, problem.kernel, len(long), problem.options, long)
-    assert_array_equal(run(stretched, "micropython", "viper"), stretched.expected())
-    answer, _ = ask(stretched.message("viper"), stretched.payload(), "micropython")
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    ("layer", "kernel", "height", "channels"),
+    [("Correlate1D", (17,), 1, 1), ("Correlate2D", (3, 3), 7, 1), ("Conv2D", (6, 3, 2, 4), 7, 8)],
+)
+def test_scratch_of_a_wide_input_is_bounded_by_strips(layer, kernel, height, channels, stride, dilation):
+    width = 6000
+    rng = np.random.default_rng(9)
+    x = rng.integers(-128, 128, (height, width, channels), np.int8)
+    options = {"dtype": "b", "stride": stride, "dilation": dilation, "padding": "same"}
+    shape = {"Correlate1D": width, "Correlate2D": (height, width), "Conv2D": (height, width)}[layer]
+    options |= {"groups": 2} if layer == "Conv2D" else {"border": "reflect"}
+    x = x if layer == "Conv2D" else x.reshape(width if layer == "Correlate1D" else (height, width))
+    problem = Problem("wide", layer, rng.integers(-128, 128, kernel), shape, options, x)
+    assert_array_equal(run(problem, "micropython", "viper"), problem.expected())
+    answer, _ = ask(problem.message("viper"), problem.payload(), "micropython")
     assert answer["scratch_bytes"] <= 8192
 
 

@@ -8,6 +8,10 @@ The layer is walked one strip of output positions at a time:
 
        scratch[group][phase][column][kernel row][channel]
 
+   Where the weights are few, the rows of a column are a ring: an output row
+   copies only the input rows that the one above it has not seen, and meets them
+   with a copy of the weights whose rows are rotated as the ring is.
+
    Borders, pitch, strides and dilation end here, and so do signs: viper's byte
    and halfword loads are unsigned, so signed data is stored with its top bit
    flipped, u = x + offset with offset 128 or 32768.
@@ -40,6 +44,7 @@ from ..fixedpoint import ITEMSIZE, limbs, reduced
 from ..spec import source_index
 
 _SCRATCH_BUDGET = 8192  # bytes; a strip is as long as this allows
+_RING_BUDGET = 4096  # bytes of rotated weights up to which rows are kept in a ring
 _NARROW_FROM = 4  # output channels per group from which sum(u) is cheaper than 4-byte weights
 _SIGNED = const(65536)  # added to job items that may be negative
 
@@ -78,7 +83,10 @@ _HIGHEST = const(30)
 _CUT = const(31)  # 32 on a 64-bit machine, else 0
 _PHASE_STEP = const(32)  # stride % dilation
 _COLUMN_STEP = const(33)  # stride // dilation
-_JOB_ITEMS = const(34)
+_KEPT_ROWS = const(34)  # rows of the ring that the next output row sees again; 0 without a ring
+_ROTATION_STEP = const(35)  # slots by which the ring turns per output row
+_ROTATION_BYTES = const(36)  # weights per rotation
+_JOB_ITEMS = const(37)
 
 _NARROW = const(0)  # modes
 _WIDE8 = const(1)
@@ -118,13 +126,15 @@ class Viper:
         size = 2 if spec.wide else item
         offset = {"b": 128, "B": 0, "h": 32768, "H": 0}[spec.dtype]
         self.mode = _LONG if spec.wide else _WIDE16 if size == 2 else self._width(spec)
-        self.weights = self._pack(spec)
+        ring = self._keeps_rows(spec)
+        self.weights = self._pack(spec, kh if ring else 1)
         self.channels = self._parameters(spec, offset)
         self.edges = self._edges(spec)
         out_height, out_width, _ = spec.out_shape
         stride, dilation = spec.stride, spec.dilation
         column = kh * spec.input_shape[2] * size
-        strip = (_SCRATCH_BUDGET // column - spec.extent[1]) // stride[1] + 1
+        most = _SCRATCH_BUDGET // column // dilation[1] * dilation[1]  # columns; as many in each phase
+        strip = (most - spec.extent[1]) // stride[1] + 1
         strip = max(1, min(out_width, strip))
         columns = ((strip - 1) * stride[1] + spec.extent[1] + dilation[1] - 1) // dilation[1]
         self.scratch_bytes = columns * dilation[1] * column
@@ -165,6 +175,9 @@ class Viper:
             (_CUT, 32 if sys.maxsize > 0x7FFFFFFF else 0),
             (_PHASE_STEP, stride[1] % dilation[1]),
             (_COLUMN_STEP, stride[1] // dilation[1]),
+            (_KEPT_ROWS, kh - stride[0] if ring else 0),
+            (_ROTATION_STEP, stride[0] if ring else 0),
+            (_ROTATION_BYTES, 4 * len(spec.weights) if ring else 0),
         ):
             job[index] = value
         self.job = job
@@ -182,22 +195,30 @@ class Viper:
                 return _WIDE8
         return _NARROW
 
-    def _pack(self, spec):
-        """Effective weights in the order of scratch: (out, kernel column, kernel row, channel)."""
+    def _keeps_rows(self, spec):
+        """Whether the rows of scratch are a ring."""
+        kh = spec.kernel_shape[1]
+        few = 4 * kh * len(spec.weights) <= _RING_BUDGET
+        return few and self.mode != _NARROW and spec.dilation[0] == 1 and spec.stride[0] < kh
+
+    def _pack(self, spec, rotations):
+        """Effective weights in the order of scratch: (rotation, out, kernel column, slot of the row, channel)."""
         out_channels, kh, kw, depth = spec.kernel_shape
         zero = spec.kernel_zero_point
         narrow = self.mode == _NARROW
-        count = len(spec.weights)
+        count = rotations * len(spec.weights)
         packed = bytearray(count) if narrow else array("i", bytes(4 * count))
         add = 128 - zero if narrow else -zero
         n = 0
-        for o in range(out_channels):
-            for b in range(kw):
-                for a in range(kh):
-                    source = ((o * kh + a) * kw + b) * depth
-                    for c in range(source, source + depth):
-                        packed[n] = spec.weights[c] + add
-                        n += 1
+        for first in range(rotations):  # the slot of kernel row 0
+            for o in range(out_channels):
+                for b in range(kw):
+                    for slot in range(kh):
+                        a = (slot - first) % kh
+                        source = ((o * kh + a) * kw + b) * depth
+                        for c in range(source, source + depth):
+                            packed[n] = spec.weights[c] + add
+                            n += 1
         return packed
 
     @staticmethod
@@ -247,7 +268,9 @@ def _correlate(
     depth = job[_DEPTH]
     per_group = job[_PER_GROUP]
     taps = job[_TAPS]
+    kernel_rows = job[_KERNEL_ROWS]
     out_width = job[_OUT_WIDTH]
+    out_channels = groups * per_group
     stride = job[_STRIDE_X]
     phases = job[_DILATION_X]
     top = job[_TOP]
@@ -262,25 +285,28 @@ def _correlate(
     highest = job[_HIGHEST] - job[_ZERO_POINT]
     cut = job[_CUT]
     size = 1 if mode < _WIDE16 else 2
-    column_bytes = job[_KERNEL_ROWS] * depth * size
+    column_bytes = kernel_rows * depth * size
     phase_bytes = job[_COLUMNS] * column_bytes
     group_bytes = phases * phase_bytes
     lefts = top + job[_BOTTOM]  # where the left columns start in edges
     rights = lefts + left
-    at = 0  # items written
-    oy = 0
-    while oy < job[_OUT_HEIGHT]:
-        ox = 0
-        while ox < out_width:
-            strip = out_width - ox
-            if strip > job[_STRIP]:
-                strip = job[_STRIP]
-
+    ox = 0
+    while ox < out_width:
+        strip = out_width - ox
+        if strip > job[_STRIP]:
+            strip = job[_STRIP]
+        columns = (strip - 1) * stride + job[_EXTENT]
+        rotation = 0  # the slot of kernel row 0
+        oy = 0
+        while oy < job[_OUT_HEIGHT]:
             # 1. fill the columns of the strip, one kernel row at a time
-            columns = (strip - 1) * stride + job[_EXTENT]
-            row = oy * job[_STRIDE_Y] - top
-            a = 0
-            while a < job[_KERNEL_ROWS]:
+            at = (oy * out_width + ox) * out_channels  # the next item written
+            a = job[_KEPT_ROWS] if oy else 0
+            row = oy * job[_STRIDE_Y] - top + a * job[_DILATION_Y]
+            while a < kernel_rows:
+                slot = rotation + a
+                if slot >= kernel_rows:
+                    slot -= kernel_rows
                 source_row = row
                 if row < 0:
                     source_row = edges[row + top]
@@ -291,7 +317,7 @@ def _correlate(
                 while g < groups:
                     phase = 0
                     while phase < phases:
-                        x = int(scratch) + g * group_bytes + phase * phase_bytes + a * depth * size
+                        x = int(scratch) + g * group_bytes + phase * phase_bytes + slot * depth * size
                         p = phase
                         while p < columns:
                             column = ox * stride - left + p
@@ -365,7 +391,7 @@ def _correlate(
             phase = 0
             p = 0
             while p < strip:
-                w = int(weights)
+                w = int(weights) + rotation * job[_ROTATION_BYTES]
                 parameters = int(channels)
                 base = window
                 g = 0
@@ -556,5 +582,8 @@ def _correlate(
                     phase -= phases
                     window += column_bytes - group_bytes
                 p += 1
-            ox += strip
-        oy += 1
+            rotation += job[_ROTATION_STEP]
+            if rotation >= kernel_rows:
+                rotation -= kernel_rows
+            oy += 1
+        ox += strip
