@@ -164,7 +164,7 @@ def test_verify_runs_every_named_problem_on_every_backend_of_the_board(serial_bo
 
 def test_verify_tells_what_the_reference_does_not_want(serial_board):
     files = package_files()
-    wrong = files["backends/portable.py"].replace(b"acc += scratch[t]", b"acc -= scratch[t]")
+    wrong = files["backends/portable.py"].replace(b"* weights[k]", b"* -weights[k]")
     assert wrong != files["backends/portable.py"]
     with Board(serial_board.port) as board:
         deploy(board, package={**files, "backends/portable.py": wrong})

@@ -13,7 +13,7 @@ from ucorr import weights
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """A factor as (multiplier, shift) with real ~ multiplier * 2**(shift - 31), as TFLite computes it.
 
-    real        0 <= real < 2**30; a layer's is input scale * kernel scale / output scale
+    real        0 <= real <= 2**30 - 0.5; a layer's is input scale * kernel scale / output scale
     multiplier  2**30 .. 2**31 - 1, or 0 for a factor that is 0 or under 2**-32
     shift       -31..30, positive to the left
     raises      ValueError for negative, infinite or larger factors and NaN
@@ -21,8 +21,8 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     Follows QuantizeMultiplier of TensorFlow Lite's quantization_util.cc: halves away from zero, a
     mantissa that rounds up to 2**31 moves into the shift.
     """
-    if not math.isfinite(real) or not 0 <= real < 2.0**30:
-        raise ValueError(f"real: {real}, wanted a factor 0 <= real < 2**30")
+    if not 0 <= real <= 2.0**30 - 0.5:  # a NaN is not either
+        raise ValueError(f"real: {real}, wanted a factor 0 <= real <= 2**30 - 0.5")
     fraction, shift = math.frexp(real)  # real = fraction * 2**shift, 0.5 <= fraction < 1
     multiplier = math.floor(fraction * (1 << 31) + 0.5)  # exact: 53 bits less 31 leave room for the half
     if multiplier == 1 << 31:
