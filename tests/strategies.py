@@ -89,8 +89,8 @@ def sizes(draw: Any, layer: str, options: dict[str, Any], roomy: bool, pitched: 
     kh, kw = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     if layer == "Correlate1D":
         kw = draw(st.sampled_from([1, 2, 3, 5, 8, 17, 33]))
-    height, sy, dy, rows = axis_words(draw, kh, 9, roomy)
-    width, sx, dx, columns = axis_words(draw, kw, 12, roomy)
+    height, sy, dy, rows = axis_words(draw, kh, 7, roomy)
+    width, sx, dx, columns = axis_words(draw, kw, 9, roomy)
     padding: Any = draw(st.sampled_from(["explicit", "explicit", "same"]))
     if layer.startswith("Correlate"):
         border = options["border"] = draw(st.sampled_from(["constant", "edge", "reflect"]))
@@ -109,12 +109,12 @@ def sizes(draw: Any, layer: str, options: dict[str, Any], roomy: bool, pitched: 
         shape: tuple[int, ...] = (height, width)
         return shape, (kh, kw), frame(draw, options, pitched, height, width, 1) or shape
     if layer == "DepthwiseConv2D":
-        channels, times = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+        channels, times = draw(st.integers(1, 5)), draw(st.integers(1, 4))
         shape = (height, width, channels)
         return shape, (1, kh, kw, channels * times), frame(draw, options, pitched, height, width, channels) or shape
-    groups, depth = draw(st.sampled_from([1, 1, 2, 3])), draw(st.integers(1, 5))
+    groups, depth = draw(st.sampled_from([1, 1, 2, 3])), draw(st.integers(1, 4))
     options["groups"] = groups
-    kernel_shape = (groups * draw(st.integers(1, 6)), kh, kw, depth)
+    kernel_shape = (groups * draw(st.integers(1, 5)), kh, kw, depth)
     x_shape = frame(draw, options, pitched, height, width, groups * depth) or (height, width, groups * depth)
     return (height, width), kernel_shape, x_shape
 

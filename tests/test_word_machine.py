@@ -21,10 +21,12 @@ def run(problem: Problem, misalign: int = 0) -> np.ndarray:
     """The problem's output on the machine; 8-bit buffers start `misalign` bytes off a word."""
     spec = problem.make("portable").spec
     plan = VIPER.prepare(spec)
+    x = bytearray(problem.payload())
     out = np.zeros(spec.output_length, np.dtype(spec.out_dtype))
-    scratch = array("i", bytes((plan.scratch_bytes + 3) // 4 * 4))
-    plan.run((bytearray(problem.payload()), misalign * problem.x.itemsize),
-             (out, misalign * out.itemsize), scratch)  # fmt: skip
+    word_machine.memory = memory = word_machine.Memory()
+    memory.place(x, misalign * problem.x.itemsize)
+    memory.place(out, misalign * out.itemsize)
+    plan.run(x, out, array("i", bytes((plan.scratch_bytes + 3) // 4 * 4)))
     return out
 
 
@@ -54,9 +56,11 @@ def test_the_machine_notices_what_it_is_for():
     assert word + 1 == -0x80000000
     with pytest.raises(ArithmeticError):
         word << 32
-    word_machine.memory = memory = word_machine.Memory()
-    start = memory.place(bytearray(6))
-    assert word_machine.Pointer16(start)[2] == 0
+    word_machine.memory = word_machine.Memory()
+    start = word_machine.memory.place(buffer := bytearray(6))
+    word_machine.Pointer16(start)[2] = -2
+    assert buffer == bytes([0, 0, 0, 0, 254, 255])
+    assert word_machine.Pointer16(start)[2] == 65534
     with pytest.raises(MemoryError, match="not aligned"):
         word_machine.Pointer16(start + 1)[0]
     with pytest.raises(MemoryError, match="outside every buffer"):

@@ -48,14 +48,17 @@ class Memory:
 
     def __init__(self) -> None:
         self.buffers: list[tuple[int, memoryview]] = []
+        self.starts: dict[int, int] = {}
         self.end = 0x2000_0000
 
     def place(self, buffer: Any, misalign: int = 0) -> int:
-        start = self.end + 64 + misalign
-        view = memoryview(buffer).cast("B")
-        self.buffers.append((start, view))
-        self.end = (start + len(view) + 63) // 64 * 64
-        return start
+        """The address of a buffer; the first time it gets one, `misalign` bytes off a word."""
+        if id(buffer) not in self.starts:
+            start = self.starts[id(buffer)] = self.end + 64 + misalign
+            view = memoryview(buffer).cast("B")
+            self.buffers.append((start, view))
+            self.end = (start + len(view) + 63) // 64 * 64
+        return self.starts[id(buffer)]
 
     def at(self, address: int, size: int) -> memoryview:
         if address % size:
@@ -70,12 +73,13 @@ memory = Memory()
 
 
 class Pointer:
-    """What viper's ptr8, ptr16 and ptr32 are; bytes and halfwords load without sign."""
+    """What viper's ptr8, ptr16 and ptr32 make of a buffer, a pointer or a word; bytes and halfwords load
+    without sign."""
 
     size = 1
 
-    def __init__(self, address: Any) -> None:
-        self.address = address_of(address)
+    def __init__(self, where: Any) -> None:
+        self.address = address_of(where) if isinstance(where, (int, Pointer)) else Word(memory.place(where))
 
     def __getitem__(self, index: int) -> Word:
         return Word(int.from_bytes(memory.at(self.address + index * self.size, self.size), "little"))
@@ -94,20 +98,12 @@ class Pointer32(Pointer):
 
 
 def viper(function: Callable[..., Any]) -> Callable[..., None]:
-    """Call a viper function with buffers, or (buffer, misalignment) pairs, for its pointers."""
-    kinds = list(function.__annotations__.values())
+    """A viper function: arguments become what its annotations say."""
 
     def call(*arguments: Any) -> None:
-        global memory
-        memory = Memory()
-        placed = []
-        for kind, argument in zip(kinds, arguments, strict=True):
-            if kind is address_of:
-                placed.append(Word(argument))
-            else:
-                buffer, misalign = argument if isinstance(argument, tuple) else (argument, 0)
-                placed.append(kind(memory.place(buffer, misalign)))
-        function(*placed)
+        names = function.__code__.co_varnames
+        kinds = [function.__annotations__.get(name, lambda value: value) for name in names]
+        function(*[kind(argument) for kind, argument in zip(kinds, arguments, strict=False)])
 
     return call
 

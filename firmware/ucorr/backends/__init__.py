@@ -35,7 +35,7 @@ def probe(name):
     if name not in _modules:
         try:
             _modules[name] = _import(name)
-        except (ImportError, SyntaxError, ValueError) as error:
+        except (ImportError, SyntaxError, ValueError, NotImplementedError, MemoryError) as error:
             _modules[name] = "%s: %s" % (type(error).__name__, error)
     return _modules[name]
 
