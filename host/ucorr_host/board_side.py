@@ -39,6 +39,14 @@ ITEMSIZE = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4}
 _last = (None, None, 0)  # the message whose layer is kept, the layer, the heap it takes
 
 
+def heap_used():
+    """Bytes of the heap in use, garbage collected; 0 on CPython, which doesn't tell."""
+    if not hasattr(gc, "mem_alloc"):
+        return 0
+    gc.collect()
+    return gc.mem_alloc()
+
+
 def make(message):
     """The layer that a message describes; "Spec" stands for one given by its fields."""
     options = dict(message["options"])
@@ -70,11 +78,9 @@ def solve(message, payload):
     global _last
     if _last[0] != message:
         _last = (None, None, 0)
-        gc.collect()
-        free = gc.mem_free() if hasattr(gc, "mem_free") else 0
+        used = heap_used()
         layer = make(message)
-        gc.collect()
-        heap = free - gc.mem_free() if hasattr(gc, "mem_free") else 0
+        heap = heap_used() - used
         _last = (message, layer, heap)
     _, layer, heap = _last
     spec = layer.spec
