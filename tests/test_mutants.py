@@ -19,7 +19,7 @@ import ucorr_host
 BACKENDS = "test_backends.py::test_named_problem_equals_the_reference"
 PORTABLE, VIPER = "ucorr/backends/portable.py", "ucorr/backends/viper.py"
 FIXEDPOINT, SPEC, REFERENCE = "ucorr/fixedpoint.py", "ucorr/spec.py", "ucorr_host/reference.py"
-LOOPS = "test_reference.py::test_the_reference_equals_nested_loops_of_python_ints"
+LOOPS = "test_reference.py::test_a_named_problem_equals_nested_loops_of_python_ints"
 RAMP = "test_reference.py::test_every_half_of_a_ramp_is_rounded_as_often_as_it_should"
 ON_DESK, ON_VIPER = "-cpython/portable]", "-micropython/viper]"
 
@@ -73,9 +73,9 @@ MUTANTS = [
     ("single rounding", REFERENCE, "return _rounding_shift((value * multiplier + (1 << 30)) >> 31, n)",
      "return (value * multiplier + (1 << (30 + n))) >> (31 + n)", RAMP),
     ("wrong zero point sign", REFERENCE, "return values.astype(np.int32) - zero_point",
-     "return values.astype(np.int32) + zero_point", LOOPS),
+     "return values.astype(np.int32) + zero_point", f"{LOOPS}[conv]"),
     ("wrong pad side", REFERENCE, "return (total[0] // 2, total[0] - total[0] // 2)",
-     "return (total[0] - total[0] // 2, total[0] // 2)", LOOPS),
+     "return (total[0] - total[0] // 2, total[0] // 2)", f"{LOOPS}[conv groups]"),
     ("group forgotten", PORTABLE, "first += depth", "first += 0", f"{BACKENDS}[conv groups{ON_DESK}"),
 ]  # fmt: skip
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import numbers, problems
 from ucorr_host import exact, reference
-from ucorr_host.problems import Problem
+from ucorr_host.named import named
+from ucorr_host.problems import ONE_CHANNEL, Problem
 
 ONE = np.ones((1, 3, 3, 2), np.int8)  # a Conv2D kernel
 X = np.ones((5, 5, 2), np.int8)
@@ -21,7 +22,8 @@ X = np.ones((5, 5, 2), np.int8)
 
 def as_loops(problem: Problem) -> list[int]:
     """The problem's output by nested loops, flat."""
-    words = {"stride": (1, 1), "dilation": (1, 1), "padding": "valid", **problem.options}
+    one = 1 if problem.layer == "Correlate1D" else (1, 1)
+    words = {"stride": one, "dilation": one, "padding": "valid", **problem.options}
     x, kernel = problem._window(), problem.kernel
     if problem.layer == "Correlate1D":
         words.update(stride=(1, words["stride"]), dilation=(1, words["dilation"]))
@@ -35,7 +37,10 @@ def as_loops(problem: Problem) -> list[int]:
     elif problem.layer == "DepthwiseConv2D":
         words["groups"] = x.shape[-1]
         kernel = np.moveaxis(kernel, 3, 0).reshape(-1, *kernel.shape[1:3], 1)
-    words.setdefault("border_value", words.get("input_zero_point", 0))
+    words.setdefault("border_value", 0 if problem.layer in ONE_CHANNEL else words.get("input_zero_point", 0))
+    for name in ("multiplier", "shift"):
+        if isinstance(words.get(name), int):
+            words[name] = [words[name]] * len(kernel)
     words.setdefault("accumulator", "int64" if x.dtype.itemsize == 2 else "int32")
     bias = words.get("bias") or [0] * len(kernel)
     limits = np.iinfo(np.dtype(words["out_dtype"]))
@@ -54,6 +59,13 @@ def test_the_reference_equals_nested_loops_of_python_ints(problem):
     assert expected.dtype == np.dtype(problem.options["out_dtype"])
     assert expected.shape == tuple(problem.make("portable").out_shape)
     assert expected.reshape(-1).tolist() == as_loops(problem)
+
+
+@pytest.mark.parametrize(
+    "problem", [p for p in named() if p.kernel.dtype.kind == "i"], ids=lambda problem: problem.name
+)
+def test_a_named_problem_equals_nested_loops_of_python_ints(problem):
+    assert problem.expected().reshape(-1).tolist() == as_loops(problem)
 
 
 @given(st.data())

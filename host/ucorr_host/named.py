@@ -70,7 +70,7 @@ def named() -> list[Problem]:
         ),
         ("conv", "Conv2D", (8, 3, 3, 3), (8, 7), (8, 7, 3), {**_tflite(8, -8), "padding": "same"}),
         ("conv strided", "Conv2D", (5, 3, 3, 4), (9, 9), (9, 9, 4), {**_tflite(5, -9), "stride": (2, 2)}),
-        ("conv groups", "Conv2D", (6, 2, 3, 2), (6, 7), (6, 7, 6), {**_tflite(6, -8), "groups": 3}),
+        ("conv groups", "Conv2D", (6, 2, 3, 2), (6, 7), (6, 7, 6), {**_tflite(6, -8), "groups": 3, "padding": "same"}),
         ("conv 1x1", "Conv2D", (8, 1, 1, 16), (5, 5), (5, 5, 16), _tflite(8, -8)),
         (
             "conv int16",
