@@ -53,9 +53,16 @@ class Portable:
             - spec.input_zero_point * sum(self.weights[o * spec.taps : (o + 1) * spec.taps])
             for o in range(spec.kernel_shape[0])
         ]
+        # a whole multiplier is a heap object on a board, its limbs are not
         self.limbs = None
-        if spec.kind == "tflite":  # a whole multiplier is a heap object on a board, its limbs are not
+        if spec.kind == "tflite":
             self.limbs = array("h", [limb for m in spec.multiplier for limb in limbs(m)])
+        self.factors = spec.multiplier if spec.kind == "tflite64" else None
+        self.shift = spec.shift
+        self.zero = spec.output_zero_point
+        if spec.kind != "exact":
+            self.lowest = spec.activation_min - self.zero
+            self.highest = spec.activation_max - self.zero
         self.scratch_bytes = 4 * spec.taps
         self.weight_bytes = spec.weights_bytes if self.weights is spec.weights else 2 * len(self.weights)
 
@@ -68,6 +75,7 @@ class Portable:
         per_group = channels // groups
         top, left = spec.padding[0][0], spec.padding[1][0]
         sy, sx = spec.stride
+        pitch, step = spec.pitch, spec.input_shape[2]
         last_row, last_column = spec.input_shape[0] - spec.extent[0], spec.input_shape[1] - spec.extent[1]
         taps, weights, start = self.taps, self.weights, self.start  # three: a tuple of four is made on the heap
         exact = spec.kind == "exact"
@@ -77,7 +85,7 @@ class Portable:
             for j in range(out_width):
                 z = j * sx - left
                 inside = 0 <= y <= last_row and 0 <= z <= last_column
-                first = y * spec.pitch + z * spec.input_shape[2]
+                first = y * pitch + z * step
                 k = 0  # walks all weights once per position
                 o = 0
                 for g in range(groups):
@@ -128,15 +136,16 @@ class Portable:
 
     def scale(self, acc, o):
         """The output of channel o for its accumulator (fixedpoint.py says why)."""
-        spec = self.spec
-        shift = spec.shift[o]
-        zero, lo, hi = spec.output_zero_point, spec.activation_min, spec.activation_max
-        if spec.kind == "tflite64":
-            return requantize64(acc, spec.multiplier[o], shift, zero, lo, hi)
+        shift = self.shift[o]
+        zero = self.zero
+        if self.factors:
+            return requantize64(acc, self.factors[o], shift, zero, self.lowest + zero, self.highest + zero)
         if shift > 0:
             acc <<= shift
-        if self.limbs:
-            acc = scale_high(acc, self.limbs[3 * o], self.limbs[3 * o + 1], self.limbs[3 * o + 2])
+        parts = self.limbs
+        if parts:
+            o *= 3
+            acc = scale_high(acc, parts[o], parts[o + 1], parts[o + 2])
         if shift < 0:
             acc = rounding_shift(acc, -shift)
-        return clamp(acc, lo - zero, hi - zero) + zero
+        return clamp(acc, self.lowest, self.highest) + zero
