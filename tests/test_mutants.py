@@ -18,6 +18,7 @@ import ucorr_host
 
 BACKENDS = "test_backends.py::test_named_problem_equals_the_reference"
 PORTABLE, VIPER = "ucorr/backends/portable.py", "ucorr/backends/viper.py"
+PASSES = "ucorr/backends/viper_passes.py"
 FIXEDPOINT, SPEC, REFERENCE = "ucorr/fixedpoint.py", "ucorr/spec.py", "ucorr_host/reference.py"
 LOOPS = "test_reference.py::test_a_named_problem_equals_nested_loops_of_python_ints"
 RAMP = "test_reference.py::test_every_half_of_a_ramp_is_rounded_as_often_as_it_should"
@@ -31,19 +32,19 @@ MUTANTS = [
      "source = ((o * kh + a) * kw + kw - 1 - b) * depth", f"{BACKENDS}[sobel{ON_VIPER}"),
     ("off by one", PORTABLE, "z = j * sx - left",
      "z = j * sx - left - 1", f"{BACKENDS}[sobel{ON_DESK}"),
-    ("off by one", VIPER, "column = first + p", "column = first + p - 1",
+    ("off by one", PASSES, "column = first + p", "column = first + p - 1",
      f"{BACKENDS}[sobel same{ON_VIPER}"),
     ("truncation", FIXEDPOINT, "return (value >> n) + ((value >> (n - 1)) & 1)", "return value >> n",
      "test_fixedpoint.py::test_rounding_shift_is_the_quotient_rounded_half_away_from_zero"),
-    ("truncation", VIPER, "acc = (acc >> k) + ((acc >> (k - 1)) & 1)", "acc = acc >> k",
+    ("truncation", PASSES, "acc = (acc >> k) + ((acc >> (k - 1)) & 1)", "acc = acc >> k",
      f"{BACKENDS}[conv{ON_VIPER}"),
-    ("halves up", VIPER,
+    ("halves up", PASSES,
      "acc += acc >> 31", "acc += 0",
      f"{BACKENDS}[sobel{ON_VIPER}"),
-    ("a 33rd bit", VIPER, "acc = (acc >> k) + ((acc >> (k - 1)) & 1)", "acc = ((acc >> (k - 1)) + 1) >> 1",
+    ("a 33rd bit", PASSES, "acc = (acc >> k) + ((acc >> (k - 1)) & 1)", "acc = ((acc >> (k - 1)) + 1) >> 1",
      "test_word_machine.py::test_a_drawn_problem_equals_the_reference_on_32_bits"),
-    ("a column past the scratch", VIPER, "columns = (job[_POSITIONS] - 1) * job[_STRIDE_X] + job[_EXTENT]",
-     "columns = (job[_POSITIONS] - 1) * job[_STRIDE_X] + job[_EXTENT] + 1",
+    ("a column past the scratch", PASSES, "columns = (job[POSITIONS] - 1) * job[STRIDE_X] + job[EXTENT]",
+     "columns = (job[POSITIONS] - 1) * job[STRIDE_X] + job[EXTENT] + 1",
      "test_word_machine.py::test_a_named_problem_equals_the_reference_on_32_bits[sobel exact]"),
     ("single rounding", PORTABLE,
      "acc = scale_high(acc, parts[o], parts[o + 1], parts[o + 2])",
@@ -60,10 +61,11 @@ MUTANTS = [
      f"{BACKENDS}[conv{ON_DESK}"),
     ("wrong pad side", SPEC, "(total // 2, total - total // 2)", "(total - total // 2, total // 2)",
      "test_backends.py::test_same_puts_the_odd_row_at_the_bottom[cpython/portable]"),
-    ("padding of zeros", VIPER, "(_FILL, spec.border_value + offset)", "(_FILL, offset)", f"{BACKENDS}[conv{ON_VIPER}"),
+    ("padding of zeros", VIPER, "(passes.FILL, spec.border_value + offset)", "(passes.FILL, offset)",
+     f"{BACKENDS}[conv{ON_VIPER}"),
     ("reflected edge repeated", SPEC, "return -index if index < 0 else 2 * (size - 1) - index",
      "return -index - 1 if index < 0 else 2 * size - 1 - index", f"{BACKENDS}[blur reflect{ON_VIPER}"),
-    ("high half dropped", VIPER, "high += acc >> 16", "high += 0", f"{BACKENDS}[signal pair{ON_VIPER}"),
+    ("high half dropped", PASSES, "high += acc >> 16", "high += 0", f"{BACKENDS}[signal pair{ON_VIPER}"),
     ("flipped kernel", REFERENCE, "return correlate2d(x, _integers(\"kernel\", kernel, 2, exactly=True)[::-1, ::-1]",
      "return correlate2d(x, _integers(\"kernel\", kernel, 2, exactly=True)",
      "test_reference.py::test_accumulators_equal_scipy"),

@@ -1,7 +1,7 @@
 """A 32-bit machine for viper code, in Python: words wrap, loads are aligned, every access is inside a buffer.
 
 The real MicroPython of the tests has 64-bit registers, where a sum that passes 32 bits or a
-halfword at an odd address goes unnoticed. Here backends/viper.py is executed as Python, its viper function
+halfword at an odd address goes unnoticed. Here backends/viper_passes.py is executed as Python, its functions
 on words and pointers that behave as on a Cortex-M0, and any slip is an exception.
 """
 
@@ -114,12 +114,14 @@ def address_of(pointer: Any) -> Word:
 
 
 def load() -> ModuleType:
-    """backends/viper.py as this machine sees it."""
-    path = Path(ucorr.backends.__file__).with_name("viper.py")
-    spec = importlib.util.spec_from_file_location("ucorr.backends.viper_on_words", path)
-    module = importlib.util.module_from_spec(spec)
-    vars(module).update(ptr8=Pointer, ptr16=Pointer16, ptr32=Pointer32, int=address_of)
+    """backends/viper.py, its passes as this machine executes them."""
+    names = ("viper_passes", "viper")  # the second imports the first
     with patch.dict(sys.modules, micropython=SimpleNamespace(viper=viper, const=lambda value: value)):
-        spec.loader.exec_module(module)
+        for name in names:
+            path = Path(ucorr.backends.__file__).with_name(f"{name}.py")
+            spec = importlib.util.spec_from_file_location(f"ucorr.backends.{name}", path)
+            module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+            vars(module).update(ptr8=Pointer, ptr16=Pointer16, ptr32=Pointer32, int=address_of)
+            spec.loader.exec_module(module)
     module.sys = SimpleNamespace(maxsize=0x7FFFFFFF)
     return module

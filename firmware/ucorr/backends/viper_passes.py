@@ -1,0 +1,513 @@
+"""The three passes of the viper backend, and the job: what they are told and tell each other.
+
+viper.py says what the passes do and how scratch and weights are laid out.
+
+Each pass is a function of its own because ARMv6-M's branches reach 2 kB, and one
+call per pass and row costs little. Addresses and sums never become Python ints:
+what the passes tell each other stands in the job, an array of 32-bit items. On a
+64-bit machine its loads come without sign, so items that may be negative carry an
+offset, and sums are cut back to 32 bits by two shifts of CUT.
+
+Viper keeps a function's first two locals in registers: the two moving pointers
+come first for that reason alone. Nothing here allocates.
+"""
+
+import micropython
+from micropython import const
+
+SIGNED = const(1 << 20)  # added to job items that may be negative
+
+# the job: what a layer is...
+HEIGHT = const(0)
+WIDTH = const(1)
+CHANNELS = const(2)
+PITCH = const(3)  # bytes
+GROUPS = const(4)
+DEPTH = const(5)  # input channels per group
+PER_GROUP = const(6)  # output channels per group
+KERNEL_ROWS = const(7)
+TAPS = const(8)
+OUT_HEIGHT = const(9)
+OUT_WIDTH = const(10)
+STRIDE_Y = const(11)
+STRIDE_X = const(12)
+DILATION_Y = const(13)
+DILATION_X = const(14)  # also the number of phases
+TOP = const(15)
+LEFT = const(16)
+BOTTOM = const(17)
+EXTENT = const(18)  # columns under the kernel, dilation counted
+STRIP = const(19)  # output positions per strip
+FILL = const(20)  # the border's constant, offset added
+FLIP = const(21)
+MODE = const(22)
+KIND = const(23)
+IN_SIZE = const(24)  # bytes per item
+OUT_SIZE = const(25)
+ZERO_POINT = const(26)
+LOWEST = const(27)
+HIGHEST = const(28)
+CUT = const(29)  # 32 on a 64-bit machine, else 0
+COLUMN_BYTES = const(30)  # of scratch
+PHASE_BYTES = const(31)
+GROUP_BYTES = const(32)
+SUMS = const(33)  # where the sums start in scratch, in 4 bytes
+KEPT_ROWS = const(34)  # rows of the ring that the next output row sees again; 0 without a ring
+ROTATION_STEP = const(35)  # slots by which the ring turns per output row
+ROTATION_BYTES = const(36)  # weights per rotation
+# ... and where its passes are
+ROW = const(37)  # input row under the first kernel row
+COLUMN = const(38)  # input column under the first kernel column
+KEPT = const(39)  # kernel rows that need no filling
+ROTATION = const(40)  # the slot of kernel row 0
+POSITIONS = const(41)  # in this strip
+AT = const(42)  # the first output item
+SUM = const(43)  # the first sum
+JOB_ITEMS = const(44)
+
+NARROW = const(0)  # modes
+WIDE8 = const(1)
+WIDE16 = const(2)
+LONG = const(3)
+
+EXACT = const(0)  # kinds, with the scale of a channel
+SHIFT = const(1)  # left, right
+TFLITE = const(2)  # left, right, three limbs
+PAIR = const(3)  # multiplier, shift - 1, whether halves go away from zero
+
+
+@micropython.viper
+def correlate(x, out, scratch, weights, starts, scales, edges, windows, items):
+    """The passes of every strip, row by row."""
+    job = ptr32(items)
+    mode = job[MODE]
+    kind = job[KIND]
+    out_width = job[OUT_WIDTH]
+    out_channels = job[GROUPS] * job[PER_GROUP]
+    sums = scratch
+    if kind == EXACT:
+        sums = out
+    ox = 0
+    while ox < out_width:
+        positions = out_width - ox
+        if positions > job[STRIP]:
+            positions = job[STRIP]
+        job[POSITIONS] = positions
+        job[COLUMN] = ox * job[STRIDE_X] - job[LEFT] + SIGNED
+        job[KEPT] = 0
+        rotation = 0
+        oy = 0
+        while oy < job[OUT_HEIGHT]:
+            job[ROW] = oy * job[STRIDE_Y] - job[TOP] + SIGNED
+            job[ROTATION] = rotation
+            job[AT] = (oy * out_width + ox) * out_channels
+            job[SUM] = job[AT]
+            if kind != EXACT:
+                job[SUM] = job[SUMS]
+            _fill(0, 0, x, scratch, edges, items)
+            if mode == NARROW:
+                _dot_narrow(0, 0, scratch, weights, starts, windows, sums, items)
+            elif mode == LONG:
+                _dot_long(0, 0, scratch, weights, starts, windows, sums, items)
+            else:
+                _dot_wide(0, 0, scratch, weights, starts, windows, sums, items)
+            if kind == PAIR:
+                _scale_pair(0, 0, scratch, scales, out, items)
+            elif kind != EXACT:
+                _scale(0, 0, scratch, scales, out, items)
+            job[KEPT] = job[KEPT_ROWS]
+            rotation += job[ROTATION_STEP]
+            if rotation >= job[KERNEL_ROWS]:
+                rotation -= job[KERNEL_ROWS]
+            oy += 1
+        ox += positions
+
+
+@micropython.viper
+def _fill(x: int, w: int, src: ptr8, scratch: ptr8, edges: ptr16, job: ptr32):
+    """Pass 1: copy the columns of a strip, one kernel row at a time. x goes through scratch, w through the input."""
+    height = job[HEIGHT]
+    width = job[WIDTH]
+    depth = job[DEPTH]
+    phases = job[DILATION_X]
+    flip = job[FLIP]
+    in_size = job[IN_SIZE]
+    column_bytes = job[COLUMN_BYTES]
+    size = 1 if job[MODE] < WIDE16 else 2
+    step = job[CHANNELS] * in_size
+    single = size * depth == 1
+    lefts = job[TOP] + job[BOTTOM]  # where the left columns start in edges
+    first = job[COLUMN] - SIGNED
+    columns = (job[POSITIONS] - 1) * job[STRIDE_X] + job[EXTENT]
+    a = job[KEPT]
+    row = job[ROW] - SIGNED + a * job[DILATION_Y]
+    while a < job[KERNEL_ROWS]:
+        slot = job[ROTATION] + a
+        if slot >= job[KERNEL_ROWS]:
+            slot -= job[KERNEL_ROWS]
+        source_row = row
+        if row < 0:
+            source_row = edges[row + job[TOP]]
+        elif row >= height:
+            source_row = edges[row - height + job[TOP]]
+        line = int(src) + source_row * job[PITCH]
+        target = int(scratch) + slot * depth * size
+        g = job[GROUPS]
+        while g:
+            phase = 0
+            while phase < phases:
+                x = target + phase * job[PHASE_BYTES]
+                p = phase
+                while p < columns:
+                    column = first + p
+                    m = 1  # columns that one copy takes
+                    if column < 0:
+                        column = edges[lefts + job[LEFT] + column]
+                    elif column >= width:
+                        column = edges[lefts + job[LEFT] + column - width]
+                    elif phases == 1:
+                        m = width - column
+                        if m > columns - p:
+                            m = columns - p
+                    w = line + column * step
+                    if source_row == 65535 or column == 65535:
+                        m = 0
+                        c = depth
+                        while c:
+                            if size == 1:
+                                ptr8(x)[0] = job[FILL]
+                            else:
+                                ptr16(x)[0] = job[FILL]
+                            x += size
+                            c -= 1
+                        x += column_bytes - depth * size
+                        p += phases
+                    p += m * phases
+                    if single:
+                        while m:
+                            ptr8(x)[0] = ptr8(w)[0] ^ flip
+                            x += column_bytes
+                            w += step
+                            m -= 1
+                    while m:
+                        c = depth
+                        if size == 1:
+                            while c >= 4:
+                                ptr8(x)[0] = ptr8(w)[0] ^ flip
+                                ptr8(x)[1] = ptr8(w)[1] ^ flip
+                                ptr8(x)[2] = ptr8(w)[2] ^ flip
+                                ptr8(x)[3] = ptr8(w)[3] ^ flip
+                                x += 4
+                                w += 4
+                                c -= 4
+                            while c:
+                                ptr8(x)[0] = ptr8(w)[0] ^ flip
+                                x += 1
+                                w += 1
+                                c -= 1
+                        else:
+                            while c:
+                                if in_size == 2:
+                                    ptr16(x)[0] = ptr16(w)[0] ^ flip
+                                else:
+                                    ptr16(x)[0] = ptr8(w)[0] ^ flip
+                                x += 2
+                                w += in_size
+                                c -= 1
+                        x += column_bytes - depth * size
+                        w += step - depth * in_size
+                        m -= 1
+                phase += 1
+            line += depth * in_size
+            target += job[GROUP_BYTES]
+            g -= 1
+        row += job[DILATION_Y]
+        a += 1
+
+
+@micropython.viper
+def _dot_narrow(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windows: ptr16, sums: ptr32, job: ptr32):
+    """Pass 2, 8-bit data and weights of 1 byte: 128 * sum(u) is found once per window and group."""
+    per_group = job[PER_GROUP]
+    taps = job[TAPS]
+    at = job[SUM]
+    p = 0
+    while p < job[POSITIONS]:
+        base = int(scratch) + windows[p]
+        w = int(weights)
+        channel = 0
+        g = job[GROUPS]
+        while g:
+            common = 0
+            x = base
+            k = taps
+            while k >= 8:
+                common += (
+                    ptr8(x)[0]
+                    + ptr8(x)[1]
+                    + ptr8(x)[2]
+                    + ptr8(x)[3]
+                    + ptr8(x)[4]
+                    + ptr8(x)[5]
+                    + ptr8(x)[6]
+                    + ptr8(x)[7]
+                )
+                x += 8
+                k -= 8
+            while k:
+                common += ptr8(x)[0]
+                x += 1
+                k -= 1
+            common <<= 7
+            o = per_group
+            while o:
+                x = base
+                k = taps
+                acc = starts[channel] - common
+                while k >= 16:
+                    acc += (
+                        ptr8(x)[0] * ptr8(w)[0]
+                        + ptr8(x)[1] * ptr8(w)[1]
+                        + ptr8(x)[2] * ptr8(w)[2]
+                        + ptr8(x)[3] * ptr8(w)[3]
+                        + ptr8(x)[4] * ptr8(w)[4]
+                        + ptr8(x)[5] * ptr8(w)[5]
+                        + ptr8(x)[6] * ptr8(w)[6]
+                        + ptr8(x)[7] * ptr8(w)[7]
+                        + ptr8(x)[8] * ptr8(w)[8]
+                        + ptr8(x)[9] * ptr8(w)[9]
+                        + ptr8(x)[10] * ptr8(w)[10]
+                        + ptr8(x)[11] * ptr8(w)[11]
+                        + ptr8(x)[12] * ptr8(w)[12]
+                        + ptr8(x)[13] * ptr8(w)[13]
+                        + ptr8(x)[14] * ptr8(w)[14]
+                        + ptr8(x)[15] * ptr8(w)[15]
+                    )
+                    x += 16
+                    w += 16
+                    k -= 16
+                while k >= 4:
+                    acc += (
+                        ptr8(x)[0] * ptr8(w)[0]
+                        + ptr8(x)[1] * ptr8(w)[1]
+                        + ptr8(x)[2] * ptr8(w)[2]
+                        + ptr8(x)[3] * ptr8(w)[3]
+                    )
+                    x += 4
+                    w += 4
+                    k -= 4
+                while k:
+                    acc += ptr8(x)[0] * ptr8(w)[0]
+                    x += 1
+                    w += 1
+                    k -= 1
+                sums[at] = acc
+                at += 1
+                channel += 1
+                o -= 1
+            base += job[GROUP_BYTES]
+            g -= 1
+        p += 1
+
+
+@micropython.viper
+def _dot_wide(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windows: ptr16, sums: ptr32, job: ptr32):
+    """Pass 2, data of 8 or 16 bits and weights of 4 bytes."""
+    wide_data = job[MODE] == WIDE16
+    per_group = job[PER_GROUP]
+    taps = job[TAPS]
+    at = job[SUM]
+    first = int(weights) + job[ROTATION] * job[ROTATION_BYTES]
+    p = 0
+    while p < job[POSITIONS]:
+        base = int(scratch) + windows[p]
+        w = first
+        channel = 0
+        g = job[GROUPS]
+        while g:
+            o = per_group
+            while o:
+                x = base
+                k = taps
+                acc = starts[channel]
+                if wide_data:
+                    while k >= 4:
+                        acc += (
+                            ptr16(x)[0] * ptr32(w)[0]
+                            + ptr16(x)[1] * ptr32(w)[1]
+                            + ptr16(x)[2] * ptr32(w)[2]
+                            + ptr16(x)[3] * ptr32(w)[3]
+                        )
+                        x += 8
+                        w += 16
+                        k -= 4
+                    while k:
+                        acc += ptr16(x)[0] * ptr32(w)[0]
+                        x += 2
+                        w += 4
+                        k -= 1
+                while k >= 8:
+                    acc += (
+                        ptr8(x)[0] * ptr32(w)[0]
+                        + ptr8(x)[1] * ptr32(w)[1]
+                        + ptr8(x)[2] * ptr32(w)[2]
+                        + ptr8(x)[3] * ptr32(w)[3]
+                        + ptr8(x)[4] * ptr32(w)[4]
+                        + ptr8(x)[5] * ptr32(w)[5]
+                        + ptr8(x)[6] * ptr32(w)[6]
+                        + ptr8(x)[7] * ptr32(w)[7]
+                    )
+                    x += 8
+                    w += 32
+                    k -= 8
+                while k:
+                    acc += ptr8(x)[0] * ptr32(w)[0]
+                    x += 1
+                    w += 4
+                    k -= 1
+                sums[at] = acc
+                at += 1
+                channel += 1
+                o -= 1
+            base += job[GROUP_BYTES]
+            g -= 1
+        p += 1
+
+
+@micropython.viper
+def _dot_long(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windows: ptr16, sums: ptr32, job: ptr32):
+    """Pass 2 with a 64-bit accumulator, kept and left as a pair: sum = high * 2**16 + low."""
+    per_group = job[PER_GROUP]
+    taps = job[TAPS]
+    cut = job[CUT]
+    at = job[SUM]
+    first = int(weights) + job[ROTATION] * job[ROTATION_BYTES]
+    p = 0
+    while p < job[POSITIONS]:
+        base = int(scratch) + windows[p]
+        w = first
+        channel = 0
+        g = job[GROUPS]
+        while g:
+            o = per_group
+            while o:
+                x = base
+                k = taps
+                high = starts[channel]
+                low = starts[channel + 1]
+                while k:
+                    acc = (ptr16(x)[0] * ptr32(w)[0]) << cut >> cut  # 65535 * 32768 < 2**31
+                    high += acc >> 16
+                    low += acc & 65535  # 32767 taps keep low under 2**31
+                    x += 2
+                    w += 4
+                    k -= 1
+                sums[at] = high + (low >> 16)
+                sums[at + 1] = low & 65535
+                at += 2
+                channel += 2
+                o -= 1
+            base += job[GROUP_BYTES]
+            g -= 1
+        p += 1
+
+
+@micropython.viper
+def _scale(x: int, w: int, sums: ptr32, scales: ptr8, out: ptr8, job: ptr32):
+    """Pass 3, 32 bits: fixedpoint.requantize. x goes through the sums, w through the scales."""
+    tflite = job[KIND] == TFLITE
+    zero_point = job[ZERO_POINT] - SIGNED
+    lowest = job[LOWEST] - job[ZERO_POINT]
+    highest = job[HIGHEST] - job[ZERO_POINT]
+    cut = job[CUT]
+    channels = job[GROUPS] * job[PER_GROUP]
+    at = job[AT]
+    end = at + job[POSITIONS] * channels
+    x = int(sums) + 4 * job[SUM]
+    o = 0
+    while at < end:
+        if o == 0:
+            w = int(scales)
+            o = channels
+        acc = (ptr32(x)[0] << cut >> cut) << ptr32(w)[0]
+        k = ptr32(w)[1]
+        if tflite:  # fixedpoint.scale_high
+            low = acc & 32767
+            acc >>= 15
+            t = (low * ptr32(w)[2]) >> 10
+            t = (t + low * ptr32(w)[3]) >> 5
+            t = (t + acc * ptr32(w)[2]) >> 5
+            t = (t + low * ptr32(w)[4]) >> 5
+            t = (t + acc * ptr32(w)[3] + 32) >> 6
+            acc = t + ((acc * ptr32(w)[4]) << 4)
+            w += 12
+        if k:  # fixedpoint.rounding_shift
+            acc += acc >> 31
+            acc = (acc >> k) + ((acc >> (k - 1)) & 1)
+        if acc < lowest:  # less the zero point: adding that first could pass 32 bits
+            acc = lowest
+        elif acc > highest:
+            acc = highest
+        if job[OUT_SIZE] == 1:
+            out[at] = acc + zero_point
+        else:
+            ptr16(out)[at] = acc + zero_point
+        x += 4
+        w += 8
+        at += 1
+        o -= 1
+
+
+@micropython.viper
+def _scale_pair(x: int, w: int, sums: ptr32, scales: ptr8, out: ptr8, job: ptr32):
+    """Pass 3, 64 bits: (high, low) * multiplier as limbs of 32, 16 and 16 bits, then >> shift - 1 and round."""
+    zero_point = job[ZERO_POINT] - SIGNED
+    lowest = job[LOWEST] - job[ZERO_POINT]
+    highest = job[HIGHEST] - job[ZERO_POINT]
+    cut = job[CUT]
+    channels = job[GROUPS] * job[PER_GROUP]
+    at = job[AT]
+    end = at + job[POSITIONS] * channels
+    x = int(sums) + 4 * job[SUM]
+    o = 0
+    while at < end:
+        if o == 0:
+            w = int(scales)
+            o = channels
+        high = ptr32(x)[0] << cut >> cut
+        low = ptr32(x)[1]
+        if ptr32(w)[2]:
+            if high < 0:
+                low -= 1
+                if low < 0:
+                    low = 65535
+                    high -= 1
+        k = ptr32(w)[0]
+        low *= k
+        acc = (high & 65535) * k + (low >> 16)
+        high = (high >> 16) * k + (acc >> 16)
+        k = ptr32(w)[1]
+        acc &= 65535
+        if k >= 32:
+            acc = high >> (k - 32)
+        elif high >= 1 << (k - 4):  # past every output range
+            acc = 1 << 24
+        elif high < 0 - (1 << (k - 4)):
+            acc = 0 - (1 << 24)
+        elif k >= 16:
+            acc = (high << (32 - k)) + (acc >> (k - 16))
+        else:
+            acc = (high << (32 - k)) + (acc << (16 - k)) + ((low & 65535) >> k)
+        acc = (acc + 1) >> 1
+        if acc < lowest:
+            acc = lowest
+        elif acc > highest:
+            acc = highest
+        if job[OUT_SIZE] == 1:
+            out[at] = acc + zero_point
+        else:
+            ptr16(out)[at] = acc + zero_point
+        x += 8
+        w += 12
+        at += 1
+        o -= 1
