@@ -188,7 +188,7 @@ def test_native_code_stays_source_for_a_board_that_takes_none(serial_board):
         board.mpy = 0x306  # what a board without native emitter reports
         report = deploy(board, mpy=True)
         assert report.as_source == ["backends/viper_passes.py"]
-        assert "backends/viper.py" in board.tree("/lib/ucorr")
+        assert "backends/viper_passes.py" in board.tree("/lib/ucorr")
         assert board.eval("__import__('ucorr').info()")["portable"] == "ok"
 
 
