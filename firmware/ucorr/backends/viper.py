@@ -71,11 +71,9 @@ class Viper:
         item = ITEMSIZE[spec.dtype]
         size = 2 if spec.wide else item
         offset = {"b": 128, "B": 0, "h": 32768, "H": 0}[spec.dtype]
-        kind = (
-            passes.PAIR
-            if spec.wide
-            else {"exact": passes.EXACT, "shift": passes.SHIFT, "tflite": passes.TFLITE}[spec.kind]
-        )
+        kind = passes.PAIR
+        if not spec.wide:
+            kind = {"exact": passes.EXACT, "shift": passes.SHIFT, "tflite": passes.TFLITE}[spec.kind]
         self.mode = passes.LONG if spec.wide else passes.WIDE16 if size == 2 else self._width(spec)
         ring = self._keeps_rows(spec)
         self.weights = self._pack(spec, kh if ring else 1)
@@ -86,7 +84,8 @@ class Viper:
         stride, phases = spec.stride[1], spec.dilation[1]
         column = kh * depth * size
         # a strip is as many positions as columns and sums have room for, the phases equally long
-        sums = 0 if kind == passes.EXACT else 8 * out_channels if kind == passes.PAIR else 4 * out_channels
+        exact = kind == passes.EXACT
+        sums = 0 if exact else 8 * out_channels if kind == passes.PAIR else 4 * out_channels
         per_position = stride * spec.groups * column + sums
         most = _SCRATCH_BUDGET - (spec.extent[1] + phases) * spec.groups * column
         strip = max(1, min(out_width, most // per_position))
@@ -97,7 +96,6 @@ class Viper:
         # where the window of each position starts in its group
         starts = [p * stride for p in range(strip)]
         self.windows = array("H", [(c % phases * columns + c // phases) * column for c in starts])
-        exact = kind == passes.EXACT
         job = array("i", bytes(4 * passes.JOB_ITEMS))
         for index, value in (
             (passes.HEIGHT, spec.input_shape[0]),
