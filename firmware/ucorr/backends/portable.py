@@ -7,8 +7,8 @@ The input's zero point is moved into the start of the sum:
 
     sum((x - zero) * k) = sum(x * k) - zero * sum(k)
 
-Nothing is allocated in a run unless a sum leaves +-2**30, the small ints of a
-32-bit board.
+Nothing is allocated in a run unless, on a 32-bit board, a sum leaves +-2**30, its
+small ints, or is requantised with 64 bits.
 """
 
 from array import array
