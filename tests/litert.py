@@ -35,7 +35,7 @@ class Layer:
 
     x       int8 or int16, (height, width, channels), or (in,) for "dense"
     kernel  int8, as ucorr_host.reference takes it
-    bias    int32, or int64 with int16 data, or None
+    bias    int32, or None; with int16 data int64 too, and the accumulator has the bias's width, or 64 bits without
     scales  float32: of the input, per channel of the kernel, of the output
     words   stride_h, stride_w, dilation_h_factor, dilation_w_factor, depth_multiplier as the operator has them
     """
@@ -88,7 +88,7 @@ class Layer:
         """The flatbuffer."""
         code, options, axis = OPERATORS[self.operator]
         builder = flatbuffers.Builder(1024)
-        buffers, tensors, inputs = [_table(builder, "Buffer")], [], []
+        buffers, tensors = [_table(builder, "Buffer")], []
 
         def tensor(shape: Any, dtype: Any, data: Any, scales: Any, zero_point: int, axis: int = 0) -> int:
             """Add a tensor; its number."""
