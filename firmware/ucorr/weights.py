@@ -7,18 +7,21 @@ k = q * 2**shift with the finest shift that keeps |q| within the wanted bits.
 """
 
 import struct
+from array import array
 
 from .fixedpoint import rounding_shift
 
 
 def flatten(kernel, name="kernel"):
-    """A kernel as (flat list in row-major order, shape).
+    """A kernel as (flat list or array in row-major order, shape).
 
     kernel  nested sequences of equal length, an array, or bytes (int8 bit patterns)
     raises  TypeError for what is no sequence of numbers, ValueError for ragged rows
     """
     if isinstance(kernel, (bytes, bytearray)):
-        return [(k ^ 128) - 128 for k in kernel], (len(kernel),)
+        kernel = array("b", kernel)  # a list would take four bytes of a board's heap for each
+    if isinstance(kernel, array) and len(kernel) and isinstance(kernel[0], (int, float)):
+        return kernel, (len(kernel),)
     if hasattr(kernel, "tolist"):
         kernel = kernel.tolist()
     flat = []

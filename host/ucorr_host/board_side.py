@@ -12,15 +12,15 @@ import ucorr
 
 try:
     from time import ticks_diff, ticks_us
-except ImportError:  # CPython
-    from time import perf_counter_ns
 
-    def ticks_us():
-        return perf_counter_ns() // 1000
+    clock = ("microseconds", ticks_us, ticks_diff)
+except ImportError:
+    try:  # CPython
+        from time import perf_counter_ns
 
-    def ticks_diff(end, start):
-        return end - start
-
+        clock = ("microseconds", lambda: perf_counter_ns() // 1000, lambda end, start: end - start)
+    except ImportError:  # a firmware without clock; who knows a timer there sets (unit, read, elapsed)
+        clock = ("microseconds", lambda: None, lambda end, start: None)
 
 try:
     from micropython import heap_lock, heap_unlock
@@ -36,7 +36,7 @@ except ImportError:
 GUARD = 16  # bytes around every buffer
 GUARD_BYTE = 0xA5
 ITEMSIZE = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4}
-_last = (None, None, 0)  # the message whose layer is kept, the layer, the heap it takes
+_last = (None, None, None)  # the message whose layer is kept, the layer, what making it took
 
 
 def heap_used():
@@ -47,13 +47,35 @@ def heap_used():
     return gc.mem_alloc()
 
 
-def make(message):
+def make(message, kernel):
     """The layer that a message describes; "Spec" stands for one given by its fields."""
     options = dict(message["options"])
+    args = list(message["args"])
     backend = message.get("backend")
     if message["layer"] == "Spec":
+        if kernel is not None:
+            options["weights"] = kernel
         return ucorr.Layer(ucorr.Spec(**options), backend)
-    return getattr(ucorr, message["layer"])(*message["args"], backend=backend, **options)
+    if kernel is not None:
+        args[0] = kernel
+    return getattr(ucorr, message["layer"])(*args, backend=backend, **options)
+
+
+def made(message, payload):
+    """(layer, what making it took, where the input begins in payload); the last layer is kept."""
+    global _last
+    size = message.get("kernel_bytes", 0)
+    if _last[0] != message:
+        _last = (None, None, None)
+        kernel = array("b", bytes(memoryview(payload)[:size])) if size else None
+        used = heap_used()
+        unit, now, elapsed = clock
+        start = now()
+        layer = make(message, kernel)
+        took = elapsed(now(), start)
+        del kernel
+        _last = (message, layer, {"prepare_" + unit: took, "heap_bytes": heap_used() - used})
+    return _last[1], _last[2], size
 
 
 def framed(length, offset, payload=None):
@@ -68,58 +90,61 @@ def framed(length, offset, payload=None):
 def solve(message, payload):
     """Run a layer once on payload, then `repeat` times more for the clock.
 
-    message  layer, args, options, backend; offset (bytes that both views start off their
-             guard), repeat (timed runs), locked (the timed runs happen under heap_lock())
+    message  layer, args, options, backend; kernel_bytes (so much of payload, in front, is the int8
+             kernel or weights), offset (bytes that both views start off their guard), repeat
+             (timed runs), locked (the timed runs happen under heap_lock())
     payload  the input's bytes
     returns  (answer, output bytes); the answer tells backend, out_shape, kernel, shift,
-             worst_error, sizes, the best time of a run in microseconds, the heap kept by
-             the layer in bytes (MicroPython) and whether all guard bytes are intact
+             worst_error, sizes, the best time of a run and the time to make the layer in the
+             clock's unit, the heap kept by the layer in bytes (MicroPython) and whether all
+             guard bytes are intact
     """
-    global _last
-    if _last[0] != message:
-        _last = (None, None, 0)
-        used = heap_used()
-        layer = make(message)
-        heap = heap_used() - used
-        _last = (message, layer, heap)
-    _, layer, heap = _last
+    layer, told, at = made(message, payload)
+    data = memoryview(payload)[at:]
     spec = layer.spec
     offset = message.get("offset", 0)
-    before, x = framed(len(payload), offset * ITEMSIZE[spec.dtype], payload)
+    before, x = framed(len(data), offset * ITEMSIZE[spec.dtype], data)
     size = ITEMSIZE[spec.out_dtype]
     after, out = framed(spec.output_length * size, offset * size)
     layer(x, out)
+    unit, now, elapsed = clock
     best = None
     for _ in range(message.get("repeat", 0)):
+        start = now()  # outside of the lock: a board's timer may pass its small ints
         if message.get("locked"):
             heap_lock()
         try:
-            start = ticks_us()
             layer(x, out)
-            took = ticks_diff(ticks_us(), start)
         finally:
             if message.get("locked"):
                 heap_unlock()
-        best = took if best is None else min(best, took)
+        took = elapsed(now(), start)
+        if took is not None and (best is None or took < best):
+            best = took
     result = bytes(out)
-    untouched = framed(len(payload), offset * ITEMSIZE[spec.dtype], payload)[0] == before
-    out[:] = bytes([GUARD_BYTE]) * len(result)
-    untouched = untouched and after == bytes([GUARD_BYTE]) * len(after)
+    untouched = x == data and framed_well(before, x) and framed_well(after, out)
     answer = {
         "backend": layer.backend,
         "out_shape": list(layer.out_shape),
         "macs": spec.macs,
         "scratch_bytes": layer.scratch_bytes,
         "weight_bytes": layer.weight_bytes,
-        "heap_bytes": heap,
-        "microseconds": best,
+        unit: best,
         "guards_intact": untouched,
     }
+    answer.update(told)
     if message.get("tell"):
         answer["kernel"] = list(layer.kernel)
         answer["shift"] = None if layer.shift is None else list(layer.shift)
         answer["worst_error"] = layer.worst_error
     return answer, result
+
+
+def framed_well(whole, view):
+    """Whether the bytes around a view, at most a few items off the middle, are still guard bytes."""
+    rest = len(whole) - len(view)
+    first = rest - GUARD  # guard and offset
+    return whole[:first] == bytes([GUARD_BYTE]) * first and whole[-GUARD:] == bytes([GUARD_BYTE]) * GUARD
 
 
 def attempt(source):

@@ -6,6 +6,7 @@ from a photograph. One place turns a board layer's words into a call of `referen
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ class Problem:
     def message(self, backend: str | None, **more: Any) -> dict[str, Any]:
         """The message of board_side.py that makes and runs the layer."""
         return {
+            "name": self.name,
             "layer": self.layer,
             "args": self._arguments(),
             "options": self.options,
@@ -109,6 +111,26 @@ class Problem:
         kernel = parts[0][0] if axis is None else np.stack([ints for ints, _ in parts], axis=axis)
         shifts = [shift for _, shift in parts]
         return kernel, {**words, "shift": shifts[0] if axis is None else shifts}
+
+
+def packed(message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """The same message with an int8 kernel as bytes in front of the payload: a board has no room for long lists.
+
+    A Spec's weights likewise; other kernels stay where they are.
+    """
+    if message["layer"] == "Spec":
+        kernel = np.array(message["options"]["weights"])
+        slim = {**message, "options": {**message["options"], "weights": None}}
+    else:
+        kernel = np.array(message["args"][0])
+        options = message["options"] if kernel.ndim == 1 else {**message["options"], "kernel_shape": kernel.shape}
+        slim = {**message, "args": [None, *message["args"][1:]], "options": options}
+    if kernel.dtype.kind != "i" or kernel.min() < -128 or kernel.max() > 127:
+        return message, payload
+    weights = kernel.astype(np.int8).tobytes()
+    slim["kernel_bytes"] = len(weights)
+    slim["kernel_digest"] = zlib.crc32(weights)  # tells messages apart that differ in nothing else
+    return slim, weights + payload
 
 
 def channels_in(problem: Problem) -> int:

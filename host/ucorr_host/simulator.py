@@ -1,11 +1,13 @@
 """Run a layer on a target and bring its output back as an ndarray.
 
-Targets: "cpython" (this process) and "micropython" (a real MicroPython process).
+Targets: "cpython" (this process), "micropython" (a real MicroPython process), and whatever an installed
+package offers as an entry point of the group "ucorr.targets": a function like `ask`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,12 @@ from numpy.typing import NDArray
 from . import board_side, micropython
 from .micropython import TargetError
 
-TARGETS = ("cpython", "micropython")
+OWN_TARGETS = ("cpython", "micropython")
+
+
+def targets() -> list[str]:
+    """The names of all targets."""
+    return [*OWN_TARGETS, *sorted(entry_points(group="ucorr.targets").names)]
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,10 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
     if target == "micropython":
         return micropython.shared().ask(message, payload)
     if target != "cpython":
-        raise ValueError(f"target: {target!r}, wanted one of {' '.join(TARGETS)}")
+        for offered in entry_points(group="ucorr.targets", name=target):
+            answer: tuple[dict[str, Any], bytes] = offered.load()(message, payload, target)
+            return answer
+        raise ValueError(f"target: {target!r}, wanted one of {' '.join(targets())}")
     answer, data = board_side.answer_to(message, payload)
     if "error" in answer:
         raise TargetError(f"{answer['error']} under CPython: {answer['message']}\n{answer['traceback'].rstrip()}")
@@ -74,7 +84,7 @@ def simulate(
         samples = np.ascontiguousarray(x).reshape(-1, spec.input_length)
     else:
         samples = np.ascontiguousarray(x).reshape(1, -1)
-    message = {"layer": "Spec", "args": [], "options": spec.fields(), "backend": backend, "repeat": repeat}
+    message = {"name": type(op).__name__, "layer": "Spec", "args": [], "options": spec.fields(), "backend": backend, "repeat": repeat}
     answers = [ask(message, sample.tobytes(), target) for sample in samples]
     output = np.stack([np.frombuffer(data, np.dtype(spec.out_dtype)) for _, data in answers])
     output = output.reshape(batch + tuple(op.out_shape))
@@ -83,10 +93,16 @@ def simulate(
         backend=answers[0][0]["backend"],
         shape=tuple(op.out_shape),
         macs=spec.macs * len(samples),
-        instructions=None,
-        microseconds=sum(answer["microseconds"] for answer, _ in answers) if repeat else None,
+        instructions=_total(answers, "instructions"),
+        microseconds=_total(answers, "microseconds"),
     )
     return Result(output, [run])
+
+
+def _total(answers: list[tuple[dict[str, Any], bytes]], key: str) -> int | None:
+    """The sum of what the answers tell under a key; None where one does not."""
+    values = [answer.get(key) for answer, _ in answers]
+    return None if None in values else sum(values)  # type: ignore[arg-type]
 
 
 def batch_shape(shape: tuple[int, ...], sample: tuple[int, int, int]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ with one sentence for a person.
 
 import ast
 import base64
+import collections
 import contextlib
 import os
 import stat
@@ -76,7 +77,7 @@ class _Line:
         self.port.timeout = 0.1
         self.port.write_timeout = 5
         self.deadline = 0.0
-        self.heard = 0
+        self.heard = collections.deque(maxlen=4096)  # the last bytes, for who asks what a board said at its end
 
     def __getattr__(self, name):
         return getattr(self.port, name)
@@ -94,7 +95,7 @@ class _Line:
                 data += self.port.read(size - len(data))
             except OSError as error:
                 raise _Gone from error
-        self.heard += size
+        self.heard.extend(data)
         return data
 
     def inWaiting(self):
@@ -196,6 +197,10 @@ class Board:
             raise BoardError(f"the board on {self.port}: {doing} failed: {reason}", errno=error.errno) from None
         except (TransportError, struct.error, UnicodeDecodeError) as error:
             raise BoardError(f"the board on {self.port} stopped answering as MicroPython does: {error}") from error
+
+    def last_words(self):
+        """The last bytes that came from the board, whatever they were, as text."""
+        return bytes(self._line.heard).decode(errors="replace")
 
     def soft_reset(self):
         """Empty the heap and stop timers; boot.py runs, main.py doesn't."""

@@ -211,7 +211,7 @@ def run(image: str, kernel: str, output: str, **words: Any) -> None:
 
 @main.command()
 @geometry
-@click.option("--target", type=click.Choice(["cpython", "micropython"]), default="micropython", show_default=True)
+@click.option("--target", metavar="TARGET", default="micropython", show_default=True)
 @click.option("--backend", default=None, help="Force a backend; the fastest otherwise.")
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Timed runs; the best counts.")
 @json_option

@@ -10,9 +10,9 @@ from typing import Any
 
 from ucorr_host import board_side
 from ucorr_host.named import named
-from ucorr_host.problems import Problem
+from ucorr_host.problems import Problem, packed
 
-from .board import Board, BoardError
+from .board import EXEC_SECONDS, Board, BoardError
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,14 @@ def start(board: Board) -> dict[str, str]:
     return {name: state for name, state in told.items() if name != "ucorr"}
 
 
-def ask(board: Board, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+def ask(
+    board: Board, message: dict[str, Any], payload: bytes, seconds: float = EXEC_SECONDS
+) -> tuple[dict[str, Any], bytes]:
     """One message of board_side.py and its answer, over the serial line."""
+    if "layer" in message:
+        message, payload = packed(message, payload)
     board.send("payload", payload)
-    board.exec(f"answer, result = answer_to({message!r}, payload)")
+    board.exec(f"answer, result = answer_to({message!r}, payload)", seconds=seconds)
     answer = json.loads(board.exec("import json\nprint(json.dumps(answer))"))
     return answer, board.fetch("result")
 
@@ -64,7 +68,7 @@ def check(board: Board, problem: Problem, backend: str) -> Row:
         said = "wrote outside its buffer"
     elif answer["backend"] != backend:
         said = f"ran on {answer['backend']}"
-    return Row(problem.name, backend, answer["macs"], answer["microseconds"], not said, said)
+    return Row(problem.name, backend, answer["macs"], answer.get("microseconds"), not said, said)
 
 
 def verify(

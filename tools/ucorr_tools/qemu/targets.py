@@ -1,0 +1,116 @@
+"""The emulated boards as targets of `simulate` and `bench`: a message of board_side.py in, its answer out.
+
+The board of the last message is kept, with the package deployed to its disk as .mpy files; a message for another board
+ends it. A board that faults, hangs or runs out of memory is an error with the layer's name; after a fault or
+a hang the next message gets a fresh board.
+"""
+
+from __future__ import annotations
+
+import atexit
+from typing import Any
+
+from ucorr_host.micropython import TargetError
+
+from .. import verify
+from ..board import Board, BoardError
+from ..deploy import deploy
+from .emulator import Emulator
+from .firmware import BuildError
+from .machines import MACHINES, Machine
+
+SECONDS = 600.0  # for one message: bytecode needs thousands of instructions for a product
+
+# Once the counter stands: a clock for board_side.py, less what reading it twice takes.
+CLOCK = """
+clock = ("ticks", now, lambda end, start: ((end - start) & 0xffffffff) - idle)
+idle = 0
+def _rest():
+    unit, now, elapsed = clock
+    start = now()
+    return elapsed(now(), start)
+idle = min([_rest() for _ in range(5)])
+"""
+
+
+class Session:
+    """A board with ucorr on it, ready for messages of board_side.py."""
+
+    def __init__(self, machine: Machine, *, mpy: bool = True) -> None:
+        self.machine = machine
+        self.emulator = Emulator(machine).start()
+        try:
+            self.board: Board = self.emulator.connect()
+            deploy(self.board, mpy=mpy)
+            self.begin()
+        except BoardError as error:
+            if error.traceback:
+                self.close()
+                raise
+            died = self.emulator.death(self.board) if hasattr(self, "board") else "it never answered"
+            self.close()
+            raise BoardError(f"{error}; {died}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self) -> None:
+        """Start board_side.py and its clock."""
+        self.backends = verify.start(self.board)
+        if self.machine.timer:
+            self.board.exec(self.machine.timer + CLOCK)
+
+    def close(self) -> None:
+        """End the board."""
+        self.emulator.close()
+        if hasattr(self, "board"):
+            self.board.close()
+
+    @property
+    def alive(self) -> bool:
+        return self.emulator.running and self.board.alive
+
+    def ask(self, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        """One message; TargetError when the board raises, faults or hangs."""
+        try:
+            answer, data = verify.ask(self.board, message, payload, seconds=SECONDS)
+        except BoardError as error:
+            doing = f"{message.get('layer', 'code')} {message.get('name', '')}".strip()
+            if error.traceback:
+                raise TargetError(f"{doing} on {self.machine.target}: {error}\n{error.traceback.rstrip()}") from error
+            died = self.emulator.death(self.board)
+            self.close()
+            raise TargetError(f"{doing} ended {self.machine.target}: {error}\n{died}") from error
+        if "error" in answer:
+            raise TargetError(
+                f"{answer['error']} on {self.machine.target}: {answer['message']}\n{answer['traceback'].rstrip()}"
+            )
+        for name in ("ticks", "prepare_ticks"):
+            ticks = answer.pop(name, None)
+            instructions = None if ticks is None else round(ticks * self.machine.instructions_per_tick)
+            answer[name.replace("ticks", "instructions")] = instructions
+        return answer, data
+
+
+_session: Session | None = None
+
+
+def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
+    """The target's answer; a board of another target is ended, a dead one replaced. raises TargetError"""
+    global _session
+    if _session is None or _session.machine.target != target or not _session.alive:
+        close()
+        try:
+            _session = Session(MACHINES[target])
+        except (BoardError, BuildError) as error:
+            raise TargetError(str(error)) from error
+    return _session.ask(message, payload)
+
+
+@atexit.register
+def close() -> None:
+    """End the board that is kept, if there is one."""
+    global _session
+    if _session is not None:
+        _session.close()
+        _session = None
