@@ -15,10 +15,11 @@ demo: .venv/ready  ## filter a photograph on a real MicroPython and compare ever
 	$(BIN)/ucorr demo --output out/demo.png
 
 test: .venv/ready  ## every test that pip alone can provide; a skip fails the run
-	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile=ci
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/boards --hypothesis-profile=ci
 
 test-deep: .venv/ready  ## the same properties with 5,000 examples each
-	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile=deep
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/boards --hypothesis-profile=deep
+	$(BIN)/python -m pytest tests/boards --hypothesis-profile=deep
 
 lint: .venv/ready  ## ruff, ruff format and mypy
 	$(BIN)/ruff check .

@@ -119,9 +119,11 @@ class _Weighted(Layer):
         options["out_dtype"] = options.get("out_dtype", "i")
         float_bits = min(bits, 8 * ITEMSIZE.get(options.get("dtype", "b"), 1))
         ints, worst, shifts = _quantized(flat, kernel_shape[0], float_bits, options)
-        if bits == 8:
-            for k in ints:
-                integer("kernel", k, -128, 127)
+        limit = (1 << (bits - 1)) - 1
+        integer("kernel", min(ints), -limit - 1, limit)
+        integer("kernel", max(ints), -limit - 1, limit)
+        if not isinstance(ints, array):
+            ints = array("b" if bits == 8 else "h", ints)
         Layer.__init__(self, Spec(input_shape, kernel_shape, ints, **options), backend)
         if shifts:
             self.worst_error = worst

@@ -242,11 +242,11 @@ class Spec:
         count = self.taps * self.kernel_shape[0]
         if len(weights) != count:
             raise ValueError("kernel: %d weights, wanted %d for shape %r" % (len(weights), count, self.kernel_shape))
-        lo = hi = 0
-        for k in weights:  # before any array is made: array('b', [300]) wraps silently
-            k = integer("kernel", k, -32768, 32767)
-            lo = min(lo, k)
-            hi = max(hi, k)
+        if not isinstance(weights, array):  # all of an array's items are of one type
+            weights = [integer("kernel", k, -32768, 32767) for k in weights]
+        # the range first: array('b', [300]) wraps silently
+        lo = integer("kernel", min(weights), -32768, 32767)
+        hi = integer("kernel", max(weights), -32768, 32767)
         small = lo >= -128 and hi <= 127
         self.weights = array("b" if small else "h", weights)
         self.weights_bytes = count if small else 2 * count
@@ -307,8 +307,9 @@ class Spec:
         for o in range(self.kernel_shape[0]):
             start = self.bias[o] if self.bias else 0
             up = down = 0
+            zero = self.kernel_zero_point
             for k in self.weights[o * self.taps : (o + 1) * self.taps]:
-                k -= self.kernel_zero_point
+                k -= zero
                 if k > 0:
                     up += k
                 else:

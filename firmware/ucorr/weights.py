@@ -55,7 +55,9 @@ def _walk(level, flat, name):
 
 
 def has_floats(flat):
-    """Whether any number of a flat list is a float."""
+    """Whether any number of a flat list or array is a float."""
+    if isinstance(flat, array):
+        return isinstance(flat[0], float)
     for value in flat:
         if isinstance(value, float):
             return True

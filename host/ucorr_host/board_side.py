@@ -33,10 +33,11 @@ except ImportError:
         pass
 
 
+MICROPYTHON = sys.implementation.name == "micropython"
 GUARD = 16  # bytes around every buffer
 GUARD_BYTE = 0xA5
 ITEMSIZE = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4}
-_last = (None, None, None)  # the message whose layer is kept, the layer, what making it took
+_kept = (None, None, None)  # a message that said "keep", its layer, what making it took
 
 
 def heap_used():
@@ -62,26 +63,35 @@ def make(message, kernel):
 
 
 def made(message, payload):
-    """(layer, what making it took, where the input begins in payload); the last layer is kept."""
-    global _last
+    """(layer, what making it took, where the input begins in payload)."""
+    global _kept
     size = message.get("kernel_bytes", 0)
-    if _last[0] != message:
-        _last = (None, None, None)
-        kernel = array("b", bytes(memoryview(payload)[:size])) if size else None
-        used = heap_used()
-        unit, now, elapsed = clock
-        start = now()
-        layer = make(message, kernel)
-        took = elapsed(now(), start)
-        del kernel
-        _last = (message, layer, {"prepare_" + unit: took, "heap_bytes": heap_used() - used})
-    return _last[1], _last[2], size
+    if _kept[0] == message:
+        return _kept[1], _kept[2], size
+    _kept = (None, None, None)
+    kernel = None
+    if size:
+        view = memoryview(payload)[:size]
+        kernel = array("b", view if MICROPYTHON else bytes(view))  # MicroPython wraps bytes over 127, as wanted
+    used = heap_used()
+    unit, now, elapsed = clock
+    start = now()
+    layer = make(message, kernel)
+    took = elapsed(now(), start)
+    del kernel
+    told = {"prepare_" + unit: took, "heap_bytes": heap_used() - used}
+    if message.get("keep"):
+        _kept = (message, layer, told)
+    return layer, told, size
 
 
 def framed(length, offset, payload=None):
     """A bytearray of guard bytes with a view of `length` bytes starting `offset` after the guard."""
-    whole = bytearray(bytes([GUARD_BYTE]) * (2 * GUARD + offset + length))
-    view = memoryview(whole)[GUARD + offset : GUARD + offset + length]
+    first = GUARD + offset
+    whole = bytearray(first + length + GUARD)
+    whole[:first] = bytes([GUARD_BYTE]) * first
+    whole[-GUARD:] = bytes([GUARD_BYTE]) * GUARD
+    view = memoryview(whole)[first : first + length]
     if payload is not None:
         view[:] = payload
     return whole, view
@@ -92,7 +102,8 @@ def solve(message, payload):
 
     message  layer, args, options, backend; kernel_bytes (so much of payload, in front, is the int8
              kernel or weights), offset (bytes that both views start off their guard), repeat
-             (timed runs), locked (the timed runs happen under heap_lock())
+             (timed runs), locked (the timed runs happen under heap_lock()), keep (the same message
+             will come again: keep the layer)
     payload  the input's bytes
     returns  (answer, output bytes); the answer tells backend, out_shape, kernel, shift,
              worst_error, sizes, the best time of a run and the time to make the layer in the
@@ -121,7 +132,6 @@ def solve(message, payload):
         took = elapsed(now(), start)
         if took is not None and (best is None or took < best):
             best = took
-    result = bytes(out)
     untouched = x == data and framed_well(before, x) and framed_well(after, out)
     answer = {
         "backend": layer.backend,
@@ -137,7 +147,7 @@ def solve(message, payload):
         answer["kernel"] = list(layer.kernel)
         answer["shift"] = None if layer.shift is None else list(layer.shift)
         answer["worst_error"] = layer.worst_error
-    return answer, result
+    return answer, out
 
 
 def framed_well(whole, view):

@@ -58,6 +58,14 @@ def named() -> list[Problem]:
         ("blur strided", "Correlate2D", BLUR, (13, 12), (13, 12), {**grey, "stride": (2, 3)}),
         ("blur floats", "Correlate2D", BLUR / 256, (9, 10), (9, 10), {"dtype": "B", "out_dtype": "B"}),
         ("edge pair", "Correlate2D", np.array([[1, -1]]), (9, 10), (9, 10), {"dtype": "B", "out_dtype": "h"}),
+        (
+            "edge pair rounded",
+            "Correlate2D",
+            np.array([[1, -1]]),
+            (9, 10),
+            (9, 10),
+            {"dtype": "B", "out_dtype": "h", "shift": -2},
+        ),
         ("signal", "Correlate1D", (17,), 90, (90,), {**signal, "shift": -11}),
         ("signal floats", "Correlate1D", np.hanning(9) / 4, 40, (40,), {"dtype": "h", "out_dtype": "h"}),
         (
@@ -85,6 +93,7 @@ def named() -> list[Problem]:
         ("depthwise", "DepthwiseConv2D", (1, 3, 3, 6), (7, 6, 6), (7, 6, 6), {**_tflite(6, -7), "padding": "same"}),
         ("depthwise x2", "DepthwiseConv2D", (1, 3, 3, 8), (7, 6, 4), (7, 6, 4), _tflite(8, -7)),
         ("dense", "Dense", (10, 64), None, (64,), _tflite(10, -9)),
+        ("dense long", "Dense", (5, 500), None, (500,), _tflite(5, -11)),
     ]
     return [_problem(*row[:5], **row[5]) for row in rows]
 

@@ -53,8 +53,8 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
         return micropython.shared().ask(message, payload)
     if target != "cpython":
         for offered in entry_points(group="ucorr.targets", name=target):
-            answer: tuple[dict[str, Any], bytes] = offered.load()(message, payload, target)
-            return answer
+            away: tuple[dict[str, Any], bytes] = offered.load()(message, payload, target)
+            return away
         raise ValueError(f"target: {target!r}, wanted one of {' '.join(targets())}")
     answer, data = board_side.answer_to(message, payload)
     if "error" in answer:
@@ -84,7 +84,15 @@ def simulate(
         samples = np.ascontiguousarray(x).reshape(-1, spec.input_length)
     else:
         samples = np.ascontiguousarray(x).reshape(1, -1)
-    message = {"name": type(op).__name__, "layer": "Spec", "args": [], "options": spec.fields(), "backend": backend, "repeat": repeat}
+    message = {
+        "name": type(op).__name__,
+        "layer": "Spec",
+        "args": [],
+        "options": spec.fields(),
+        "backend": backend,
+        "repeat": repeat,
+        "keep": len(samples) > 1,
+    }
     answers = [ask(message, sample.tobytes(), target) for sample in samples]
     output = np.stack([np.frombuffer(data, np.dtype(spec.out_dtype)) for _, data in answers])
     output = output.reshape(batch + tuple(op.out_shape))

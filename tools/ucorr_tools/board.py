@@ -77,7 +77,8 @@ class _Line:
         self.port.timeout = 0.1
         self.port.write_timeout = 5
         self.deadline = 0.0
-        self.heard = collections.deque(maxlen=4096)  # the last bytes, for who asks what a board said at its end
+        # the last bytes, for who asks what a board said at its end
+        self.heard: collections.deque[int] = collections.deque(maxlen=4096)
 
     def __getattr__(self, name):
         return getattr(self.port, name)

@@ -32,6 +32,8 @@ def start(board: Board) -> dict[str, str]:
 
     raises BoardError when the package is not there or can't be imported
     """
+    # collecting often while modules come in keeps the heap in one piece, so that there is room for an image
+    board.exec("import gc\nif hasattr(gc, 'threshold'):\n    gc.threshold(2048)")
     try:
         board.exec("import ucorr")
     except BoardError as error:
@@ -41,6 +43,7 @@ def start(board: Board) -> dict[str, str]:
         raise BoardError(f"the board can't import ucorr ({last}): run `ucorr deploy` first") from error
     board.exec(Path(board_side.__file__).read_text(encoding="utf-8"))
     told = board.eval("ucorr.info()")
+    board.exec("if hasattr(gc, 'threshold'):\n    gc.threshold(-1)\ngc.collect()")
     return {name: state for name, state in told.items() if name != "ucorr"}
 
 
@@ -53,7 +56,9 @@ def ask(
     board.send("payload", payload)
     board.exec(f"answer, result = answer_to({message!r}, payload)", seconds=seconds)
     answer = json.loads(board.exec("import json\nprint(json.dumps(answer))"))
-    return answer, board.fetch("result")
+    data = board.fetch("result")
+    board.exec("payload = answer = result = None")  # what the next message needs the room for
+    return answer, data
 
 
 def check(board: Board, problem: Problem, backend: str) -> Row:

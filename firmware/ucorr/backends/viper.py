@@ -41,7 +41,7 @@ from ..spec import source_index
 from . import viper_passes as passes
 
 _SCRATCH_BUDGET = 8192  # bytes; a strip is as long as this allows
-_RING_BUDGET = 4096  # bytes of rotated weights up to which rows are kept in a ring
+_SLIDE_BUDGET = 1024  # bytes of scratch through which the windows slide before all rows are copied again
 _NARROW_FROM = 4  # output channels per group from which sum(u) is cheaper than 4-byte weights
 
 
@@ -75,8 +75,13 @@ class Viper:
         if not spec.wide:
             kind = {"exact": passes.EXACT, "shift": passes.SHIFT, "tflite": passes.TFLITE}[spec.kind]
         self.mode = passes.LONG if spec.wide else passes.WIDE16 if size == 2 else self._width(spec)
-        ring = self._keeps_rows(spec)
-        self.weights = self._pack(spec, kh if ring else 1)
+        if self._is_near(spec):
+            single = self.mode == passes.WIDE8 and spec.dilation[1] == 1
+            self.mode = passes.SINGLE if single else self.mode
+            kind = passes.NEAR if kind == passes.TFLITE else kind
+        self.near = self.mode == passes.SINGLE or kind == passes.NEAR
+        self.padded = self._padded(spec.taps)
+        self.weights = self._pack(spec)
         self.starts = self._starts(spec, offset)
         self.scales = self._scales(spec)
         self.edges = self._edges(spec)
@@ -85,13 +90,19 @@ class Viper:
         column = kh * depth * size
         # a strip is as many positions as columns and sums have room for, the phases equally long
         exact = kind == passes.EXACT
-        sums = 0 if exact else 8 * out_channels if kind == passes.PAIR else 4 * out_channels
+        sums = 8 * out_channels if kind == passes.PAIR else 4 * out_channels
+        if exact or self.mode == passes.SINGLE:
+            sums = 0
+        slides = spec.dilation[0] == 1 and spec.stride[0] < kh
+        slide = spec.stride[0] * depth * size if slides else 0
+        slide_end = min((out_height - 1) * slide, _SLIDE_BUDGET)
+        beyond = slide_end + (self.padded - spec.taps) * size  # the last group's windows
         per_position = stride * spec.groups * column + sums
-        most = _SCRATCH_BUDGET - (spec.extent[1] + phases) * spec.groups * column
+        most = _SCRATCH_BUDGET - (spec.extent[1] + phases) * spec.groups * column - beyond - 3
         strip = max(1, min(out_width, most // per_position))
         columns = ((strip - 1) * stride + spec.extent[1] + phases - 1) // phases
         group_bytes = phases * columns * column
-        first_sum = (spec.groups * group_bytes + 3) // 4
+        first_sum = (spec.groups * group_bytes + beyond + 3) // 4
         self.scratch_bytes = 4 * first_sum + strip * sums
         # where the window of each position starts in its group
         starts = [p * stride for p in range(strip)]
@@ -132,9 +143,11 @@ class Viper:
             (passes.PHASE_BYTES, columns * column),
             (passes.GROUP_BYTES, group_bytes),
             (passes.SUMS, first_sum),
-            (passes.KEPT_ROWS, kh - spec.stride[0] if ring else 0),
-            (passes.ROTATION_STEP, spec.stride[0] if ring else 0),
-            (passes.ROTATION_BYTES, 4 * len(spec.weights) if ring else 0),
+            (passes.KEPT_ROWS, kh - spec.stride[0] if slides else 0),
+            (passes.SLIDE, slide),
+            (passes.SLIDE_END, slide_end),
+            (passes.PADDED, self.padded),
+            (passes.SIZE, size),
         ):
             job[index] = value
         self.job = job
@@ -152,30 +165,44 @@ class Viper:
                 return passes.WIDE8
         return passes.NARROW
 
-    def _keeps_rows(self, spec):
-        """Whether the rows of scratch are a ring."""
-        kh = spec.kernel_shape[1]
-        few = 4 * kh * len(spec.weights) <= _RING_BUDGET
-        return few and self.mode != passes.NARROW and spec.dilation[0] == 1 and spec.stride[0] < kh
+    @staticmethod
+    def _is_near(spec):
+        """Whether an 8-bit output needs but 20 bits of the accumulator (30 for a plain filter), and no left shift."""
+        if spec.wide or spec.kind == "exact" or ITEMSIZE[spec.out_dtype] != 1 or max(spec.shift) >= 0:
+            return False
+        bits = 20 if spec.kind == "tflite" else 30
+        return max(-spec.bound[0], spec.bound[1]) < 1 << bits
 
-    def _pack(self, spec, rotations):
-        """Effective weights in the order of scratch: (rotation, out, kernel column, slot of the row, channel)."""
+    def _padded(self, taps):
+        """Taps in whole blocks of the mode's dot product."""
+        if self.mode == passes.LONG:
+            return taps
+        if self.mode == passes.SINGLE:
+            return 9 + (max(taps, 9) - 9 + 7) // 8 * 8
+        if self.mode == passes.NARROW and taps % 16 > 8:
+            return (taps + 15) // 16 * 16
+        return (taps + 3) // 4 * 4
+
+    def _pack(self, spec):
+        """Effective weights in the order of scratch: (out, kernel column, kernel row, channel), zeros at the end."""
         out_channels, kh, kw, depth = spec.kernel_shape
-        zero = spec.kernel_zero_point
         narrow = self.mode == passes.NARROW
-        count = rotations * len(spec.weights)
+        count = out_channels * self.padded
         packed = bytearray(count) if narrow else array("i", bytes(4 * count))
-        add = 128 - zero if narrow else -zero
-        n = 0
-        for first in range(rotations):  # the slot of kernel row 0
-            for o in range(out_channels):
-                for b in range(kw):
-                    for slot in range(kh):
-                        a = (slot - first) % kh
-                        source = ((o * kh + a) * kw + b) * depth
-                        for c in range(source, source + depth):
-                            packed[n] = spec.weights[c] + add
-                            n += 1
+        zero = 128 if narrow else 0
+        add = zero - spec.kernel_zero_point
+        weights = spec.weights
+        for o in range(out_channels):
+            n = o * self.padded
+            for b in range(kw):
+                for a in range(kh):
+                    source = ((o * kh + a) * kw + b) * depth
+                    for c in range(source, source + depth):
+                        packed[n] = weights[c] + add
+                        n += 1
+            while n < (o + 1) * self.padded:
+                packed[n] = zero
+                n += 1
         return packed
 
     @staticmethod
@@ -191,8 +218,7 @@ class Viper:
                 starts.append((start + 0x80000000) % 0x100000000 - 0x80000000)
         return array("i", starts)
 
-    @staticmethod
-    def _scales(spec):
+    def _scales(self, spec):
         """The scale of every output channel, in the order that its kind names."""
         scales = []
         for o in range(spec.kernel_shape[0] if spec.shift else 0):
@@ -202,9 +228,11 @@ class Viper:
             elif spec.wide:  # acc * 2**14 leaves room for a left shift of up to 6
                 scales += [1 << 14, 13 - shift, 1 if shift < 0 else 0]
             else:
-                scales += [max(shift, 0), max(-shift, 0)]
-                if spec.kind == "tflite":
-                    scales += limbs(spec.multiplier[o])
+                parts = list(limbs(spec.multiplier[o])) if spec.kind == "tflite" else []
+                if self.near:
+                    scales += (parts or [0, 0, 0]) + [-shift - 1]
+                else:
+                    scales += [max(shift, 0), max(-shift, 0)] + parts
         return array("i", scales)
 
     @staticmethod

@@ -52,28 +52,32 @@ COLUMN_BYTES = const(30)  # of scratch
 PHASE_BYTES = const(31)
 GROUP_BYTES = const(32)
 SUMS = const(33)  # where the sums start in scratch, in 4 bytes
-KEPT_ROWS = const(34)  # rows of the ring that the next output row sees again; 0 without a ring
-ROTATION_STEP = const(35)  # slots by which the ring turns per output row
-ROTATION_BYTES = const(36)  # weights per rotation
+KEPT_ROWS = const(34)  # kernel rows that the next output row sees again, if it slides
+SLIDE = const(35)  # bytes by which the windows slide through scratch per output row; 0: they stay
+SLIDE_END = const(36)  # past this they go back to the start, and every row is filled again
+PADDED = const(37)  # taps and the zero weights that complete a block
+SIZE = const(38)  # bytes per item of scratch
 # ... and where its passes are
-ROW = const(37)  # input row under the first kernel row
-COLUMN = const(38)  # input column under the first kernel column
-KEPT = const(39)  # kernel rows that need no filling
-ROTATION = const(40)  # the slot of kernel row 0
-POSITIONS = const(41)  # in this strip
-AT = const(42)  # the first output item
-SUM = const(43)  # the first sum
-JOB_ITEMS = const(44)
+ROW = const(39)  # input row under the first kernel row
+COLUMN = const(40)  # input column under the first kernel column
+KEPT = const(41)  # kernel rows that need no filling
+BASE = const(42)  # bytes that the windows have slid
+POSITIONS = const(43)  # in this strip
+AT = const(44)  # the first output item
+SUM = const(45)  # the first sum
+JOB_ITEMS = const(46)
 
 NARROW = const(0)  # modes
 WIDE8 = const(1)
 WIDE16 = const(2)
 LONG = const(3)
+SINGLE = const(4)
 
 EXACT = const(0)  # kinds, with the scale of a channel
-SHIFT = const(1)  # left, right
-TFLITE = const(2)  # left, right, three limbs
+SHIFT = const(1)  # left, right; in mode SINGLE as NEAR
+TFLITE = const(2)  # left, right, three limbs of 10, 10, 11 bits
 PAIR = const(3)  # multiplier, shift - 1, whether halves go away from zero
+NEAR = const(4)  # the three limbs, right - 1
 
 
 @micropython.viper
@@ -95,30 +99,35 @@ def correlate(x, out, scratch, weights, starts, scales, edges, windows, items):
         job[POSITIONS] = positions
         job[COLUMN] = ox * job[STRIDE_X] - job[LEFT] + SIGNED
         job[KEPT] = 0
-        rotation = 0
+        job[BASE] = 0
         oy = 0
         while oy < job[OUT_HEIGHT]:
             job[ROW] = oy * job[STRIDE_Y] - job[TOP] + SIGNED
-            job[ROTATION] = rotation
             job[AT] = (oy * out_width + ox) * out_channels
             job[SUM] = job[AT]
             if kind != EXACT:
                 job[SUM] = job[SUMS]
             _fill(0, 0, x, scratch, edges, items)
-            if mode == NARROW:
+            if mode == SINGLE:
+                _single(0, 0, scratch, weights, starts, scales, out, items)
+            elif mode == NARROW:
                 _dot_narrow(0, 0, scratch, weights, starts, windows, sums, items)
             elif mode == LONG:
                 _dot_long(0, 0, scratch, weights, starts, windows, sums, items)
             else:
                 _dot_wide(0, 0, scratch, weights, starts, windows, sums, items)
-            if kind == PAIR:
-                _scale_pair(0, 0, scratch, scales, out, items)
-            elif kind != EXACT:
-                _scale(0, 0, scratch, scales, out, items)
+            if mode != SINGLE:
+                if kind == NEAR:
+                    _scale_near(0, 0, scratch, scales, out, items)
+                elif kind == PAIR:
+                    _scale_pair(0, 0, scratch, scales, out, items)
+                elif kind != EXACT:
+                    _scale(0, 0, scratch, scales, out, items)
             job[KEPT] = job[KEPT_ROWS]
-            rotation += job[ROTATION_STEP]
-            if rotation >= job[KERNEL_ROWS]:
-                rotation -= job[KERNEL_ROWS]
+            job[BASE] = job[BASE] + job[SLIDE]
+            if job[BASE] > job[SLIDE_END]:
+                job[BASE] = 0
+                job[KEPT] = 0
             oy += 1
         ox += positions
 
@@ -129,49 +138,51 @@ def _fill(x: int, w: int, src: ptr8, scratch: ptr8, edges: ptr16, job: ptr32):
     height = job[HEIGHT]
     width = job[WIDTH]
     depth = job[DEPTH]
+    groups = job[GROUPS]
     phases = job[DILATION_X]
     flip = job[FLIP]
     in_size = job[IN_SIZE]
+    size = job[SIZE]
     column_bytes = job[COLUMN_BYTES]
-    size = 1 if job[MODE] < WIDE16 else 2
+    group_bytes = job[GROUP_BYTES]
     step = job[CHANNELS] * in_size
-    single = size * depth == 1
+    item = depth * size
+    spread = 0  # one byte for each of several groups: a column is copied across them
+    if item == 1:
+        spread = groups - 1
     lefts = job[TOP] + job[BOTTOM]  # where the left columns start in edges
     first = job[COLUMN] - SIGNED
     columns = (job[POSITIONS] - 1) * job[STRIDE_X] + job[EXTENT]
     a = job[KEPT]
     row = job[ROW] - SIGNED + a * job[DILATION_Y]
     while a < job[KERNEL_ROWS]:
-        slot = job[ROTATION] + a
-        if slot >= job[KERNEL_ROWS]:
-            slot -= job[KERNEL_ROWS]
         source_row = row
         if row < 0:
             source_row = edges[row + job[TOP]]
         elif row >= height:
             source_row = edges[row - height + job[TOP]]
         line = int(src) + source_row * job[PITCH]
-        target = int(scratch) + slot * depth * size
-        g = job[GROUPS]
-        while g:
-            phase = 0
-            while phase < phases:
-                x = target + phase * job[PHASE_BYTES]
-                p = phase
-                while p < columns:
-                    column = first + p
-                    m = 1  # columns that one copy takes
-                    if column < 0:
-                        column = edges[lefts + job[LEFT] + column]
-                    elif column >= width:
-                        column = edges[lefts + job[LEFT] + column - width]
-                    elif phases == 1:
-                        m = width - column
-                        if m > columns - p:
-                            m = columns - p
-                    w = line + column * step
-                    if source_row == 65535 or column == 65535:
-                        m = 0
+        phase = 0
+        while phase < phases:
+            target = int(scratch) + job[BASE] + a * item + phase * job[PHASE_BYTES]
+            p = phase
+            while p < columns:
+                column = first + p
+                m = 1  # columns that one copy takes
+                if column < 0:
+                    column = edges[lefts + job[LEFT] + column]
+                elif column >= width:
+                    column = edges[lefts + job[LEFT] + column - width]
+                elif phases + spread == 1 and source_row != 65535:
+                    m = width - column
+                    if m > columns - p:
+                        m = columns - p
+                p += m * phases
+                source = line + column * step
+                if source_row == 65535 or column == 65535:
+                    g = groups
+                    x = target
+                    while g:
                         c = depth
                         while c:
                             if size == 1:
@@ -180,47 +191,68 @@ def _fill(x: int, w: int, src: ptr8, scratch: ptr8, edges: ptr16, job: ptr32):
                                 ptr16(x)[0] = job[FILL]
                             x += size
                             c -= 1
-                        x += column_bytes - depth * size
-                        p += phases
-                    p += m * phases
-                    if single:
-                        while m:
-                            ptr8(x)[0] = ptr8(w)[0] ^ flip
-                            x += column_bytes
-                            w += step
-                            m -= 1
-                    while m:
-                        c = depth
-                        if size == 1:
-                            while c >= 4:
-                                ptr8(x)[0] = ptr8(w)[0] ^ flip
-                                ptr8(x)[1] = ptr8(w)[1] ^ flip
-                                ptr8(x)[2] = ptr8(w)[2] ^ flip
-                                ptr8(x)[3] = ptr8(w)[3] ^ flip
-                                x += 4
-                                w += 4
-                                c -= 4
-                            while c:
-                                ptr8(x)[0] = ptr8(w)[0] ^ flip
-                                x += 1
-                                w += 1
-                                c -= 1
-                        else:
-                            while c:
-                                if in_size == 2:
-                                    ptr16(x)[0] = ptr16(w)[0] ^ flip
-                                else:
-                                    ptr16(x)[0] = ptr8(w)[0] ^ flip
-                                x += 2
-                                w += in_size
-                                c -= 1
-                        x += column_bytes - depth * size
-                        w += step - depth * in_size
-                        m -= 1
-                phase += 1
-            line += depth * in_size
-            target += job[GROUP_BYTES]
-            g -= 1
+                        x += group_bytes - item
+                        g -= 1
+                elif item == 1:
+                    x = target
+                    w = source
+                    c = m + spread  # the columns of one group, or the groups of one column
+                    stride = column_bytes
+                    if spread:
+                        stride = group_bytes
+                    while c >= 4:
+                        ptr8(x)[0] = ptr8(w)[0] ^ flip
+                        x += stride
+                        ptr8(x)[0] = ptr8(w)[1] ^ flip
+                        x += stride
+                        ptr8(x)[0] = ptr8(w)[2] ^ flip
+                        x += stride
+                        ptr8(x)[0] = ptr8(w)[3] ^ flip
+                        x += stride
+                        w += 4
+                        c -= 4
+                    while c:
+                        ptr8(x)[0] = ptr8(w)[0] ^ flip
+                        x += stride
+                        w += 1
+                        c -= 1
+                else:
+                    g = 0
+                    while g < groups:
+                        x = target + g * group_bytes
+                        w = source + g * depth * in_size
+                        n = m
+                        while n:
+                            c = depth
+                            if size == 1:
+                                while c >= 4:
+                                    ptr8(x)[0] = ptr8(w)[0] ^ flip
+                                    ptr8(x)[1] = ptr8(w)[1] ^ flip
+                                    ptr8(x)[2] = ptr8(w)[2] ^ flip
+                                    ptr8(x)[3] = ptr8(w)[3] ^ flip
+                                    x += 4
+                                    w += 4
+                                    c -= 4
+                                while c:
+                                    ptr8(x)[0] = ptr8(w)[0] ^ flip
+                                    x += 1
+                                    w += 1
+                                    c -= 1
+                            else:
+                                while c:
+                                    if in_size == 2:
+                                        ptr16(x)[0] = ptr16(w)[0] ^ flip
+                                    else:
+                                        ptr16(x)[0] = ptr8(w)[0] ^ flip
+                                    x += 2
+                                    w += in_size
+                                    c -= 1
+                            x += column_bytes - item
+                            w += step - depth * in_size
+                            n -= 1
+                        g += 1
+                target += m * column_bytes
+            phase += 1
         row += job[DILATION_Y]
         a += 1
 
@@ -229,42 +261,29 @@ def _fill(x: int, w: int, src: ptr8, scratch: ptr8, edges: ptr16, job: ptr32):
 def _dot_narrow(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windows: ptr16, sums: ptr32, job: ptr32):
     """Pass 2, 8-bit data and weights of 1 byte: 128 * sum(u) is found once per window and group."""
     per_group = job[PER_GROUP]
-    taps = job[TAPS]
-    at = job[SUM]
+    padded = job[PADDED]
+    blocks = padded & -16
+    target = int(sums) + 4 * job[SUM]
     p = 0
     while p < job[POSITIONS]:
-        base = int(scratch) + windows[p]
+        base = int(scratch) + job[BASE] + windows[p]
         w = int(weights)
-        channel = 0
+        start = int(starts)
         g = job[GROUPS]
         while g:
+            stop = base + blocks
+            end = base + padded
             common = 0
             x = base
-            k = taps
-            while k >= 8:
-                common += (
-                    ptr8(x)[0]
-                    + ptr8(x)[1]
-                    + ptr8(x)[2]
-                    + ptr8(x)[3]
-                    + ptr8(x)[4]
-                    + ptr8(x)[5]
-                    + ptr8(x)[6]
-                    + ptr8(x)[7]
-                )
-                x += 8
-                k -= 8
-            while k:
-                common += ptr8(x)[0]
-                x += 1
-                k -= 1
+            while x < end:
+                common += ptr8(x)[0] + ptr8(x)[1] + ptr8(x)[2] + ptr8(x)[3]
+                x += 4
             common <<= 7
             o = per_group
             while o:
                 x = base
-                k = taps
-                acc = starts[channel] - common
-                while k >= 16:
+                acc = ptr32(start)[0] - common
+                while x < stop:
                     acc += (
                         ptr8(x)[0] * ptr8(w)[0]
                         + ptr8(x)[1] * ptr8(w)[1]
@@ -285,8 +304,7 @@ def _dot_narrow(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, win
                     )
                     x += 16
                     w += 16
-                    k -= 16
-                while k >= 4:
+                while x < end:
                     acc += (
                         ptr8(x)[0] * ptr8(w)[0]
                         + ptr8(x)[1] * ptr8(w)[1]
@@ -295,15 +313,9 @@ def _dot_narrow(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, win
                     )
                     x += 4
                     w += 4
-                    k -= 4
-                while k:
-                    acc += ptr8(x)[0] * ptr8(w)[0]
-                    x += 1
-                    w += 1
-                    k -= 1
-                sums[at] = acc
-                at += 1
-                channel += 1
+                ptr32(target)[0] = acc
+                target += 4
+                start += 4
                 o -= 1
             base += job[GROUP_BYTES]
             g -= 1
@@ -313,25 +325,26 @@ def _dot_narrow(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, win
 @micropython.viper
 def _dot_wide(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windows: ptr16, sums: ptr32, job: ptr32):
     """Pass 2, data of 8 or 16 bits and weights of 4 bytes."""
-    wide_data = job[MODE] == WIDE16
+    wide_data = job[SIZE] == 2
     per_group = job[PER_GROUP]
-    taps = job[TAPS]
-    at = job[SUM]
-    first = int(weights) + job[ROTATION] * job[ROTATION_BYTES]
+    length = job[PADDED] * job[SIZE]
+    blocks = length & -8
+    target = int(sums) + 4 * job[SUM]
     p = 0
     while p < job[POSITIONS]:
-        base = int(scratch) + windows[p]
-        w = first
-        channel = 0
+        base = int(scratch) + job[BASE] + windows[p]
+        w = int(weights)
+        start = int(starts)
         g = job[GROUPS]
         while g:
+            stop = base + blocks
+            end = base + length
             o = per_group
             while o:
                 x = base
-                k = taps
-                acc = starts[channel]
+                acc = ptr32(start)[0]
                 if wide_data:
-                    while k >= 4:
+                    while x < end:
                         acc += (
                             ptr16(x)[0] * ptr32(w)[0]
                             + ptr16(x)[1] * ptr32(w)[1]
@@ -340,13 +353,7 @@ def _dot_wide(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windo
                         )
                         x += 8
                         w += 16
-                        k -= 4
-                    while k:
-                        acc += ptr16(x)[0] * ptr32(w)[0]
-                        x += 2
-                        w += 4
-                        k -= 1
-                while k >= 8:
+                while x < stop:
                     acc += (
                         ptr8(x)[0] * ptr32(w)[0]
                         + ptr8(x)[1] * ptr32(w)[1]
@@ -359,15 +366,18 @@ def _dot_wide(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windo
                     )
                     x += 8
                     w += 32
-                    k -= 8
-                while k:
-                    acc += ptr8(x)[0] * ptr32(w)[0]
-                    x += 1
-                    w += 4
-                    k -= 1
-                sums[at] = acc
-                at += 1
-                channel += 1
+                while x < end:
+                    acc += (
+                        ptr8(x)[0] * ptr32(w)[0]
+                        + ptr8(x)[1] * ptr32(w)[1]
+                        + ptr8(x)[2] * ptr32(w)[2]
+                        + ptr8(x)[3] * ptr32(w)[3]
+                    )
+                    x += 4
+                    w += 16
+                ptr32(target)[0] = acc
+                target += 4
+                start += 4
                 o -= 1
             base += job[GROUP_BYTES]
             g -= 1
@@ -381,11 +391,10 @@ def _dot_long(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windo
     taps = job[TAPS]
     cut = job[CUT]
     at = job[SUM]
-    first = int(weights) + job[ROTATION] * job[ROTATION_BYTES]
     p = 0
     while p < job[POSITIONS]:
-        base = int(scratch) + windows[p]
-        w = first
+        base = int(scratch) + job[BASE] + windows[p]
+        w = int(weights)
         channel = 0
         g = job[GROUPS]
         while g:
@@ -413,49 +422,187 @@ def _dot_long(x: int, w: int, scratch: ptr8, weights: ptr8, starts: ptr32, windo
 
 
 @micropython.viper
+def _single(x: int, w: int, scratch: ptr8, weights: ptr32, starts: ptr32, scales: ptr32, out: ptr8, job: ptr32):
+    """Passes 2 and 3 for few outputs per group and few bits: channel by channel, sums never stored. For image filters
+    and depthwise layers: 9 taps are 3x3, 25 are 5x5."""
+    near = job[KIND] == NEAR
+    cut = job[CUT]
+    lowest = job[LOWEST] - SIGNED
+    highest = job[HIGHEST] - SIGNED
+    zero_point = 2 * (job[ZERO_POINT] - SIGNED) + 1
+    padded = job[PADDED]
+    per_group = job[PER_GROUP]
+    channels = job[GROUPS] * per_group
+    step = job[STRIDE_X] * job[COLUMN_BYTES]
+    first = int(scratch) + job[BASE]
+    w = int(weights)
+    last = 0
+    channel = 0
+    while channel < channels:
+        start = starts[channel]
+        m0 = scales[4 * channel]
+        m1 = scales[4 * channel + 1]
+        m2 = scales[4 * channel + 2]
+        right = scales[4 * channel + 3]
+        target = int(out) + job[AT] + channel
+        end = target + job[POSITIONS] * channels
+        x = first
+        while target < end:
+            acc = start + (
+                ptr8(x)[0] * ptr32(w)[0]
+                + ptr8(x)[1] * ptr32(w)[1]
+                + ptr8(x)[2] * ptr32(w)[2]
+                + ptr8(x)[3] * ptr32(w)[3]
+                + ptr8(x)[4] * ptr32(w)[4]
+                + ptr8(x)[5] * ptr32(w)[5]
+                + ptr8(x)[6] * ptr32(w)[6]
+                + ptr8(x)[7] * ptr32(w)[7]
+                + ptr8(x)[8] * ptr32(w)[8]
+            )
+            if padded > 9:
+                acc += (
+                    ptr8(x)[9] * ptr32(w)[9]
+                    + ptr8(x)[10] * ptr32(w)[10]
+                    + ptr8(x)[11] * ptr32(w)[11]
+                    + ptr8(x)[12] * ptr32(w)[12]
+                    + ptr8(x)[13] * ptr32(w)[13]
+                    + ptr8(x)[14] * ptr32(w)[14]
+                    + ptr8(x)[15] * ptr32(w)[15]
+                    + ptr8(x)[16] * ptr32(w)[16]
+                )
+                if padded > 17:
+                    acc += (
+                        ptr8(x)[17] * ptr32(w)[17]
+                        + ptr8(x)[18] * ptr32(w)[18]
+                        + ptr8(x)[19] * ptr32(w)[19]
+                        + ptr8(x)[20] * ptr32(w)[20]
+                        + ptr8(x)[21] * ptr32(w)[21]
+                        + ptr8(x)[22] * ptr32(w)[22]
+                        + ptr8(x)[23] * ptr32(w)[23]
+                        + ptr8(x)[24] * ptr32(w)[24]
+                    )
+                    n = padded - 25
+                    while n:
+                        x += 8
+                        w += 32
+                        acc += (
+                            ptr8(x)[17] * ptr32(w)[17]
+                            + ptr8(x)[18] * ptr32(w)[18]
+                            + ptr8(x)[19] * ptr32(w)[19]
+                            + ptr8(x)[20] * ptr32(w)[20]
+                            + ptr8(x)[21] * ptr32(w)[21]
+                            + ptr8(x)[22] * ptr32(w)[22]
+                            + ptr8(x)[23] * ptr32(w)[23]
+                            + ptr8(x)[24] * ptr32(w)[24]
+                        )
+                        n -= 8
+                    x -= padded - 25
+                    w -= 4 * (padded - 25)
+            if cut:
+                acc = acc << cut >> cut
+            if near:  # fixedpoint.scale_high of 20 bits
+                t = (acc * m0) >> 10
+                t = (t + acc * m1) >> 10
+                acc = (t + acc * m2 + 1024) >> 11
+            acc += acc >> 31  # fixedpoint.rounding_shift, the zero point doubled before the last bit goes
+            acc = ((acc >> right) + zero_point) >> 1
+            if acc < lowest:
+                acc = lowest
+            elif acc > highest:
+                acc = highest
+            ptr8(target)[0] = acc
+            target += channels
+            x += step
+        w += 4 * padded
+        channel += 1
+        last += 1
+        if last == per_group:
+            last = 0
+            first += job[GROUP_BYTES]
+
+
+@micropython.viper
+def _scale_near(x: int, w: int, sums: ptr32, scales: ptr8, out: ptr8, job: ptr32):
+    """Pass 3 where all of it stays under 2**20 and no shift is to the left. x goes through the sums, w the scales."""
+    cut = job[CUT]
+    lowest = job[LOWEST] - SIGNED
+    highest = job[HIGHEST] - SIGNED
+    zero_point = 2 * (job[ZERO_POINT] - SIGNED) + 1
+    end = int(scales) + 16 * job[GROUPS] * job[PER_GROUP]
+    target = int(out) + job[AT]
+    x = int(sums) + 4 * job[SUM]
+    n = job[POSITIONS]
+    while n:
+        w = int(scales)
+        while w < end:
+            acc = ptr32(x)[0]
+            if cut:
+                acc = acc << cut >> cut
+            t = (acc * ptr32(w)[0]) >> 10  # fixedpoint.scale_high of 20 bits
+            t = (t + acc * ptr32(w)[1]) >> 10
+            acc = (t + acc * ptr32(w)[2] + 1024) >> 11
+            acc += acc >> 31  # fixedpoint.rounding_shift, the zero point doubled before the last bit goes
+            acc = ((acc >> ptr32(w)[3]) + zero_point) >> 1
+            if acc < lowest:
+                acc = lowest
+            elif acc > highest:
+                acc = highest
+            ptr8(target)[0] = acc
+            x += 4
+            w += 16
+            target += 1
+        n -= 1
+
+
+@micropython.viper
 def _scale(x: int, w: int, sums: ptr32, scales: ptr8, out: ptr8, job: ptr32):
     """Pass 3, 32 bits: fixedpoint.requantize. x goes through the sums, w through the scales."""
     tflite = job[KIND] == TFLITE
+    cut = job[CUT]
     zero_point = job[ZERO_POINT] - SIGNED
     lowest = job[LOWEST] - job[ZERO_POINT]
     highest = job[HIGHEST] - job[ZERO_POINT]
-    cut = job[CUT]
+    size = job[OUT_SIZE]
     channels = job[GROUPS] * job[PER_GROUP]
-    at = job[AT]
-    end = at + job[POSITIONS] * channels
+    end = int(scales) + 8 * channels
+    if tflite:
+        end += 12 * channels
+    target = int(out) + job[AT] * size
     x = int(sums) + 4 * job[SUM]
-    o = 0
-    while at < end:
-        if o == 0:
-            w = int(scales)
-            o = channels
-        acc = (ptr32(x)[0] << cut >> cut) << ptr32(w)[0]
-        k = ptr32(w)[1]
-        if tflite:  # fixedpoint.scale_high
-            low = acc & 32767
-            acc >>= 15
-            t = (low * ptr32(w)[2]) >> 10
-            t = (t + low * ptr32(w)[3]) >> 5
-            t = (t + acc * ptr32(w)[2]) >> 5
-            t = (t + low * ptr32(w)[4]) >> 5
-            t = (t + acc * ptr32(w)[3] + 32) >> 6
-            acc = t + ((acc * ptr32(w)[4]) << 4)
-            w += 12
-        if k:  # fixedpoint.rounding_shift
-            acc += acc >> 31
-            acc = (acc >> k) + ((acc >> (k - 1)) & 1)
-        if acc < lowest:  # less the zero point: adding that first could pass 32 bits
-            acc = lowest
-        elif acc > highest:
-            acc = highest
-        if job[OUT_SIZE] == 1:
-            out[at] = acc + zero_point
-        else:
-            ptr16(out)[at] = acc + zero_point
-        x += 4
-        w += 8
-        at += 1
-        o -= 1
+    n = job[POSITIONS]
+    while n:
+        w = int(scales)
+        while w < end:
+            acc = ptr32(x)[0]
+            if cut:
+                acc = acc << cut >> cut
+            acc <<= ptr32(w)[0]
+            k = ptr32(w)[1]
+            if tflite:  # fixedpoint.scale_high
+                low = acc & 32767
+                acc >>= 15
+                t = (low * ptr32(w)[2]) >> 10
+                t = (t + low * ptr32(w)[3]) >> 5
+                t = (t + acc * ptr32(w)[2]) >> 5
+                t = (t + low * ptr32(w)[4]) >> 5
+                t = (t + acc * ptr32(w)[3] + 32) >> 6
+                acc = t + ((acc * ptr32(w)[4]) << 4)
+                w += 12
+            if k:  # fixedpoint.rounding_shift
+                acc += acc >> 31
+                acc = (acc >> k) + ((acc >> (k - 1)) & 1)
+            if acc < lowest:  # less the zero point: adding that first could pass 32 bits
+                acc = lowest
+            elif acc > highest:
+                acc = highest
+            if size == 1:
+                ptr8(target)[0] = acc + zero_point
+            else:
+                ptr16(target)[0] = acc + zero_point
+            x += 4
+            w += 8
+            target += size
+        n -= 1
 
 
 @micropython.viper

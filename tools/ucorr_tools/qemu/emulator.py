@@ -1,7 +1,7 @@
 """One emulated board, alive: started, given a disk, asked, and told about when it dies.
 
-QEMU runs under -icount: every instruction takes the same time of the board's clock, so that the board's own timer counts
-instructions, the same number in every run. A second board waits until the first one is gone.
+QEMU runs under -icount: every instruction takes the same time of the board's clock, so that the board's own timer
+counts instructions, the same number in every run. A second board waits until the first one is gone.
 """
 
 from __future__ import annotations
@@ -133,11 +133,15 @@ class Emulator:
         """The board over its port, its disk mounted and /lib on the path."""
         board = Board(self.port)
         try:
-            board.exec(DISK.format(address=self.machine.disk, size=DISK_BYTES))
+            self.mount(board)
         except BaseException:
             board.close()
             raise
         return board
+
+    def mount(self, board: Board) -> None:
+        """Mount the disk, as a board's boot does: a soft reset forgets that, not what is on it."""
+        board.exec(DISK.format(address=self.machine.disk, size=DISK_BYTES))
 
     @property
     def running(self) -> bool:

@@ -24,7 +24,7 @@ def now() -> int:
     timer[16] = 1
     return timer[336]
 """  # TIMER0 of the nRF51 reference manual, 32 bits, 16 MHz: capture, then read CC[0]
-CYCLE_COUNTER = """
+CYCLE_COUNTER = f"""
 import micropython
 @micropython.asm_rv32
 def now():
@@ -33,10 +33,10 @@ def now():
     csrrs(a0, zero, 0xb00)
     csrrs(a2, zero, 0xb80)
     bne(a1, a2, AGAIN)
-    srli(a0, a0, {shift})
-    slli(a1, a1, {rest})
+    srli(a0, a0, {SHIFT})
+    slli(a1, a1, {32 - SHIFT})
     or_(a0, a0, a1)
-""".format(shift=SHIFT, rest=32 - SHIFT)  # mcycleh and mcycle: nanoseconds under -icount, here instructions
+"""  # mcycleh and mcycle: nanoseconds under -icount, here instructions
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Session:
         try:
             self.board: Board = self.emulator.connect()
             deploy(self.board, mpy=mpy)
+            self.board.soft_reset()  # the package is imported into a heap that nothing has cut up
+            self.emulator.mount(self.board)
             self.begin()
         except BoardError as error:
             if error.traceback:

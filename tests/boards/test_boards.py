@@ -1,0 +1,228 @@
+"""Stock firmware on emulated cores: deployed by mpremote, equal to the reference, refused before it faults.
+
+A test that kills its board tells the registers and the layer; the next test gets a fresh one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from strategies import problems
+from ucorr_host.micropython import TargetError
+from ucorr_host.named import named
+from ucorr_host.problems import Problem
+from ucorr_tools.board import BoardError
+from ucorr_tools.qemu import emulator as emulators
+from ucorr_tools.qemu import targets
+from ucorr_tools.qemu.emulator import Emulator
+
+EMITTERS = {"qemu-m0-plain": [], "qemu-rv32": ["viper", "native", "asm_rv32"]}
+ARCHITECTURES = {
+    "qemu-m0": "armv6m",
+    "qemu-m0-plain": None,
+    "qemu-m3": "armv7em",  # what the QEMU port says of every ARMv7-M without floating point
+    "qemu-m4": "armv7emsp",
+    "qemu-m7": "armv7emdp",
+    "qemu-m33": "armv7emsp",
+    "qemu-rv32": "rv32imc",
+}
+PACKAGE_HEAP = 24 * 1024  # bytes that the imported package may take on a Cortex-M0, from .mpy files
+USED = "import gc\ngc.collect()\nprint(gc.mem_alloc())"
+
+
+def run(rig: Any, problem: Problem, backend: str, **more: Any) -> Any:
+    """The problem's output on the board, by the backend asked for, all guard bytes intact."""
+    answer, data = rig.session.ask(problem.message(backend, **more), problem.payload())
+    assert answer["backend"] == backend
+    assert answer["guards_intact"]
+    return np.frombuffer(data, np.dtype(problem.options.get("out_dtype", "i"))).reshape(answer["out_shape"])
+
+
+# Deployed by the commands that a user types
+
+
+@pytest.mark.parametrize("form", ["source", "mpy"])
+def test_the_commands_deploy_and_verify(rig, form):
+    rig.close()
+    with Emulator(rig.machine) as emulator:
+        board = emulator.connect()
+        before = int(board.exec(USED))
+        probed = board.probe()
+        board.close()
+        told = command("ucorr", "info", "--resume", "--json", "--port", emulator.port)
+        assert json.loads(told.stdout)["emitters"] == probed["emitters"]
+        words = ["--mpy"] if form == "mpy" else []
+        deployed = command("ucorr", "deploy", "--resume", "--json", "--port", emulator.port, *words)
+        assert deployed.returncode == 0, deployed.stderr
+        imported = command("mpremote", "connect", emulator.port, "resume", "exec", f"import ucorr\n{USED}")
+        assert imported.returncode == 0, imported.stdout + imported.stderr
+        verified = command("ucorr", "verify", "--resume", "--json", "--port", emulator.port)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    told = json.loads(verified.stdout)
+    assert [row["problem"] for row in told["rows"] if not row["equal"]] == []
+    ran = [name for name, state in told["backends"].items() if state == "ok"]
+    assert ran == (["viper", "portable"] if probed["emitters"] else ["portable"])
+    assert len(told["rows"]) == len(ran) * len(named())
+    assert probed["arch"] == ARCHITECTURES[rig.machine.target]
+    assert probed["emitters"] == EMITTERS.get(rig.machine.target, ["viper", "native", "asm_thumb"])
+    heap = int(imported.stdout) - before
+    rig.seen |= {name: probed[name] for name in ("machine", "micropython", "mpy", "arch", "emitters", "free_heap")}
+    rig.seen |= {"backends": told["backends"], "named": len(told["rows"]), f"package_heap_{form}": heap}
+    if form == "mpy" and rig.machine.name == "m0":
+        assert heap < PACKAGE_HEAP
+
+
+# Equal to the reference
+
+
+def test_drawn_problems_equal_the_reference_on_every_backend(rig):
+    count = settings.default.max_examples // 2
+    ran = 0
+
+    @settings(max_examples=count)
+    @given(problem=problems(), offset=st.integers(0, 3))
+    def check(problem, offset):
+        nonlocal ran
+        for backend in rig.backends:
+            assert_array_equal(run(rig, problem, backend, offset=offset), problem.expected(), strict=True)
+            ran += 1
+
+    check()
+    assert ran >= count * len(rig.backends)
+    rig.seen["drawn"] = ran
+
+
+@pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
+def test_a_call_on_viper_allocates_nothing(rig, problem):
+    if "viper" in rig.backends:
+        assert_array_equal(run(rig, problem, "viper", repeat=2, locked=True), problem.expected())
+
+
+ALLOCATING = {
+    "signal",
+    "signal floats",
+    "signal pair",
+    "conv int16",
+}  # sums past 2**30, or int16 data with a multiplier
+
+
+@pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
+def test_a_call_on_portable_allocates_only_where_sums_leave_small_ints(rig, problem):
+    if problem.name in ALLOCATING:
+        with pytest.raises(TargetError, match="MemoryError"):
+            run(rig, problem, "portable", repeat=2, locked=True)
+    else:
+        assert_array_equal(run(rig, problem, "portable", repeat=2, locked=True), problem.expected())
+
+
+def test_a_float_kernel_becomes_the_integers_of_the_desk(rig):
+    rng = np.random.default_rng(3)
+    for spread in (1e-9, 0.01, 1.0, 700.0):
+        problem = Problem(
+            "floats", "Correlate2D", rng.normal(0, spread, (5, 5)), (6, 6), {"dtype": "b"}, np.zeros((6, 6), np.int8)
+        )
+        desk = problem.make()
+        answer, _ = rig.session.ask(problem.message("portable", tell=True), problem.payload())
+        assert (answer["kernel"], answer["shift"]) == (list(desk.kernel), list(desk.shift))
+
+
+# Refused before it faults
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("h", 2), ("H", 2)])
+def test_misaligned_data_is_refused(rig, dtype, size):
+    source = f"layer = ucorr.Correlate1D([1, 2], 4, dtype={dtype!r})\n"
+    source += "layer(memoryview(bytearray(16))[1:9], array('i', bytes(12)))"
+    kind, said = rig.session.ask({"attempt": source}, b"")[0]["outcome"]
+    assert kind == "ValueError"
+    assert "x: starts at address" in said
+    assert f"wanted a multiple of {size}" in said
+
+
+def test_a_misaligned_output_is_refused(rig):
+    source = "layer = ucorr.Dense([[1, 2]])\nlayer(bytearray(2), memoryview(bytearray(9))[1:5])"
+    kind, said = rig.session.ask({"attempt": source}, b"")[0]["outcome"]
+    assert (kind, "out: starts at address" in said) == ("ValueError", True)
+
+
+# What a death tells
+
+REGISTERS = {"qemu-rv32": ("MEPC=", "mepc")}  # in the fault handler's words, in QEMU's; else R15
+
+
+def poison(session: Any, body: str) -> Problem:
+    """Make the board's Dense run `body`; returns a problem that uses it."""
+    source = f"import machine\ndef poisoned(*args, **options):\n    {body}\nucorr.Dense = poisoned"
+    assert session.ask({"attempt": source}, b"")[0]["outcome"][0] == "ok"
+    return next(problem for problem in named() if problem.layer == "Dense")
+
+
+def test_a_fault_tells_registers_and_layer_and_the_next_message_gets_a_board(rig):
+    session = rig.session
+    nowhere = "0x20" if rig.machine.name == "rv32" else "0xfffffff0"
+    problem = poison(session, f"machine.mem32[{nowhere}]")
+    with pytest.raises(TargetError, match=rf"^Dense dense ended {rig.machine.target}: ") as caught:
+        session.ask(problem.message("portable"), problem.payload())
+    assert "exception caught\n" in str(caught.value).lower()
+    assert REGISTERS.get(rig.machine.target, ("R15:",))[0] in str(caught.value)
+    assert not session.alive
+    backend = rig.backends[0]
+    assert_array_equal(run(rig, problem, backend), problem.expected())
+
+
+def test_a_hang_tells_registers_and_layer(rig, monkeypatch):
+    problem = poison(rig.session, "while True: pass")
+    monkeypatch.setattr(targets, "SECONDS", 1.0)
+    with pytest.raises(TargetError, match=rf"^Dense dense ended {rig.machine.target}: .* longer than 1 s") as caught:
+        rig.session.ask(problem.message("portable"), problem.payload())
+    assert REGISTERS.get(rig.machine.target, ("", "R15="))[1] in str(caught.value)
+    assert not rig.session.emulator._process.poll()
+
+
+# Instructions, counted by the board's own timer
+
+LOOP = """
+@micropython.{assembler}
+def turn({first}):
+    label(LOOP)
+    {step}
+    {branch}
+def answer_turn(n):
+    unit, now, elapsed = clock
+    start = now()
+    turn(n)
+    return elapsed(now(), start)
+"""
+THUMB_LOOP = LOOP.format(assembler="asm_thumb", first="r0", step="sub(r0, r0, 1)", branch="bne(LOOP)")
+RISCV_LOOP = LOOP.format(assembler="asm_rv32", first="a0", step="addi(a0, a0, -1)", branch="bne(a0, zero, LOOP)")
+
+
+def test_a_loop_of_known_length_proves_the_counter(rig):
+    if not rig.machine.timer:
+        assert rig.machine.target == "qemu-m0-plain"
+        return
+    board = rig.session.board
+    board.exec("import micropython" + (RISCV_LOOP if rig.machine.name == "rv32" else THUMB_LOOP))
+
+    def instructions(turns):
+        return board.eval(f"answer_turn({turns})") * rig.machine.instructions_per_tick
+
+    base = instructions(1)
+    for turns in (10, 1000, 100_000):
+        counted = instructions(turns) - base
+        assert abs(counted - 2 * (turns - 1)) <= 2 * rig.machine.instructions_per_tick  # both reads round to a tick
+    assert instructions(1000) == instructions(1000)
+
+
+def test_a_second_board_waits_for_the_first(rig, monkeypatch):
+    assert rig.session.alive
+    monkeypatch.setattr(emulators, "WAIT_SECONDS", 0.5)
+    with pytest.raises(BoardError, match=r"another process has kept an emulated board for 0\.5 s"):
+        Emulator(rig.machine).start()
