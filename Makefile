@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test test-deep lint format bench bench-table clean
+.PHONY: help demo test boards test-boards test-deep lint format bench bench-table clean
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
@@ -17,7 +17,13 @@ demo: .venv/ready  ## filter a photograph on a real MicroPython and compare ever
 test: .venv/ready  ## every test that pip alone can provide; a skip fails the run
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/boards --hypothesis-profile=ci
 
-test-deep: .venv/ready  ## the same properties with 5,000 examples each
+boards: .venv/ready  ## install QEMU and cross compilers (as root), build MicroPython for each emulated board
+	$(BIN)/python -m ucorr_tools.qemu
+
+test-boards: boards  ## real firmware on emulated Cortex-M0, M3, M4, M7, M33 and RISC-V, one after the other
+	$(BIN)/python -m pytest tests/boards --hypothesis-profile=ci
+
+test-deep: boards  ## the same properties with 5,000 examples each
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/boards --hypothesis-profile=deep
 	$(BIN)/python -m pytest tests/boards --hypothesis-profile=deep
 
@@ -30,10 +36,15 @@ format: .venv/ready  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-table: .venv/ready  ## the same, written into the README
-	$(BIN)/ucorr bench --write-table README.md
+COUNTED = qemu-m0 qemu-m3 qemu-m7 qemu-m33 qemu-rv32
+bench-table: test-boards  ## the README's tables, from the boards' tests and from counted, verified layers
+	$(BIN)/ucorr bench --target desk --json > out/bench-desk.json
+	$(BIN)/ucorr bench --target qemu-m4 --json > out/bench-qemu-m4.json
+	for board in $(COUNTED); do \
+		$(BIN)/ucorr bench --target $$board --backend viper --json > out/bench-$$board.json || exit 1; done
+	$(BIN)/python -m ucorr_tools.tables README.md out/boards.json out/bench-*.json
 
-bench: .venv/ready  ## ratios: viper to portable, reference to scipy
+bench: .venv/ready  ## layers on the desk's MicroPython: viper, a naive viper loop, bytecode
 	$(BIN)/ucorr bench
 
 clean:  ## remove what was made

@@ -23,7 +23,7 @@ def test_every_file_compiles_for_every_core_viper_included(arch):
 
 @pytest.mark.parametrize("path", sorted(package_dir().rglob("*.py")), ids=lambda path: path.stem)
 def test_a_file_imports_only_what_every_board_has(path: Path):
-    allowed = {"array", "sys", "struct", "micropython", "uctypes"}
+    allowed = {"array", "gc", "sys", "struct", "micropython", "uctypes"}
     allowed.add("ctypes")  # on CPython alone, in place of uctypes
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -9,10 +9,13 @@ The same files give the same bits on every backend; `info()` tells which of them
 run here.
 """
 
-from .backends import NAMES, probe
-from .layers import Conv2D, Correlate1D, Correlate2D, Dense, DepthwiseConv2D, Layer, peak
-from .spec import Spec
-from .version import __version__
+from .heap import Tidy
+
+with Tidy():
+    from .backends import NAMES, probe
+    from .layers import Conv2D, Correlate1D, Correlate2D, Dense, DepthwiseConv2D, Layer, peak
+    from .spec import Spec
+    from .version import __version__
 
 __all__ = [
     "Conv2D",

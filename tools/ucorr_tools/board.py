@@ -72,8 +72,9 @@ class _Line:
     """The serial port as mpremote sees it, with a deadline: mpremote's own waits can last for ever when a
     port is silent or never is, and all of them end up in one of these calls."""
 
-    def __init__(self, port):
+    def __init__(self, port, gone):
         self.port = port
+        self.gone = gone
         self.port.timeout = 0.1
         self.port.write_timeout = 5
         self.deadline = 0.0
@@ -93,10 +94,13 @@ class _Line:
         while len(data) < size:
             self._check()
             try:
-                data += self.port.read(size - len(data))
+                part = self.port.read(size - len(data))
             except OSError as error:
                 raise _Gone from error
-        self.heard.extend(data)
+            self.heard.extend(part)
+            data += part
+            if not part and self.gone is not None and self.gone():
+                raise _Gone
         return data
 
     def inWaiting(self):
@@ -122,6 +126,8 @@ class Board:
     port        name of a serial port, or a URL that pyserial knows
     soft_reset  first empty the board's heap and stop its timers; boot.py runs, main.py doesn't. Without:
                 what was imported stays, as does a file system mounted by hand
+    gone        asked whenever the board is silent for a moment: True, and it counts as vanished. For who
+                runs the board and sees it die
 
     Refused with BoardError, within 15 s: a port that is missing, held by someone else or not allowed; no
     MicroPython behind it; MicroPython older than 1.23. Leaving the context frees the port.
@@ -129,8 +135,9 @@ class Board:
     platform, version (a tuple of ints), mpy (sys.implementation._mpy) are known from the start.
     """
 
-    def __init__(self, port, *, soft_reset=False):
+    def __init__(self, port, *, soft_reset=False, gone=None):
         self.port = port
+        self._gone = gone
         self._open()
         try:
             self._enter(soft_reset, CONNECT_SECONDS)
@@ -151,7 +158,7 @@ class Board:
             self._transport = SerialTransport(self.port, exclusive=True, timeout=0.1)
         except (TransportError, OSError, ValueError) as error:
             raise BoardError(_why_closed(self.port)) from error
-        self._line = self._transport.serial = _Line(self._transport.serial)
+        self._line = self._transport.serial = _Line(self._transport.serial, self._gone)
         self.alive = True
 
     def _enter(self, soft_reset, seconds):

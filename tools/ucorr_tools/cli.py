@@ -273,34 +273,40 @@ def verify(port: str | None, resume: bool, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--write-table", "readme", type=click.Path(exists=True), help="Put the table into this Markdown file.")
+@click.option("--target", metavar="TARGET", default="micropython", show_default=True, help="As of simulate, or desk.")
+@click.option("--layers", default="abcdefghi", show_default=True, help="Letters of the layers.")
+@click.option(
+    "--backend", "backends", multiple=True, help="viper, naive or portable; repeatable. All of them if not given."
+)
 @json_option
-def bench(readme: str | None, as_json: bool) -> None:
-    """Measure viper against portable, and the reference against scipy; each result is verified first."""
+def bench(target: str, layers: str, backends: tuple[str, ...], as_json: bool) -> None:
+    """Measure named layers on a target; each result is verified first.
+
+    An emulated board (qemu-m4 ...) counts instructions. A MicroPython process gives times, of which only ratios say
+    something. desk times the NumPy reference beside scipy. naive is a viper loop as one writes it first.
+    """
     from . import bench as benchmarks
 
-    result = benchmarks.bench()
-    if readme:
-        benchmarks.write_table(result, readme)
+    unknown = sorted(set(layers) - set(benchmarks.LETTERS)) + sorted(set(backends) - set(benchmarks.BACKENDS))
+    if unknown:
+        raise click.UsageError(f"unknown layer or backend: {' '.join(unknown)}")
+    if target == "desk":
+        result = benchmarks.desk()
+        click.echo(json.dumps(result, indent=1) if as_json else "\n".join(map(str, result["reference"])))
+        return
+
+    def tell(row: dict[str, Any]) -> None:
+        instructions, nanoseconds = row["instructions_per_mac"], row["nanoseconds_per_mac"]
+        figure = row["reason"] or ""
+        if instructions is not None:
+            figure = f"{instructions:10.2f} instructions/MAC"
+        elif nanoseconds is not None:
+            figure = f"{nanoseconds:10.2f} ns/MAC"
+        click.echo(f"{row['layer']}  {row['name']:<26}{row['backend']:<10}{figure}")
+
+    result = benchmarks.bench(target, layers, backends or benchmarks.BACKENDS, None if as_json else tell)
     if as_json:
         click.echo(json.dumps(result, indent=1))
-        return
-    show_table(
-        "One MicroPython process on this machine; ratios are what counts",
-        ["layer", "MACs", "portable ns/MAC", "viper ns/MAC", "portable : viper"],
-        [
-            [
-                f"{row['layer']}  {row['name']}",
-                f"{row['macs']:,}",
-                f"{row['portable_ns_per_mac']:.1f}",
-                f"{row['viper_ns_per_mac']:.2f}",
-                f"{row['ratio']:.0f}",
-            ]
-            for row in result["rows"]
-        ],
-    )
-    for sentence in benchmarks.said(result):
-        click.echo(sentence)
 
 
 class copy_progress:

@@ -32,8 +32,6 @@ def start(board: Board) -> dict[str, str]:
 
     raises BoardError when the package is not there or can't be imported
     """
-    # collecting often while modules come in keeps the heap in one piece, so that there is room for an image
-    board.exec("import gc\nif hasattr(gc, 'threshold'):\n    gc.threshold(2048)")
     try:
         board.exec("import ucorr")
     except BoardError as error:
@@ -41,9 +39,9 @@ def start(board: Board) -> dict[str, str]:
             raise
         last = error.traceback.strip().splitlines()[-1]
         raise BoardError(f"the board can't import ucorr ({last}): run `ucorr deploy` first") from error
-    board.exec(Path(board_side.__file__).read_text(encoding="utf-8"))
+    source = Path(board_side.__file__).read_text(encoding="utf-8")
+    board.exec(f"from ucorr.heap import Tidy\nwith Tidy():\n    exec({source!r})")
     told = board.eval("ucorr.info()")
-    board.exec("if hasattr(gc, 'threshold'):\n    gc.threshold(-1)\ngc.collect()")
     return {name: state for name, state in told.items() if name != "ucorr"}
 
 

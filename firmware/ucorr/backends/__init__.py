@@ -17,6 +17,8 @@ and a plan has
 fails when its module is imported; the reason is kept for `ucorr.info()`.
 """
 
+from ..heap import Tidy
+
 NAMES = ("viper", "portable")  # the fastest first
 
 _modules = {}  # name -> module, or the reason why there is none
@@ -34,7 +36,8 @@ def probe(name):
     """The backend's module, or a str saying why this firmware has none; tried once."""
     if name not in _modules:
         try:
-            _modules[name] = _import(name)
+            with Tidy():
+                _modules[name] = _import(name)
         except (ImportError, SyntaxError, ValueError, NotImplementedError, MemoryError) as error:
             _modules[name] = "%s: %s" % (type(error).__name__, error)
     return _modules[name]

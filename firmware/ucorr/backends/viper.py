@@ -1,6 +1,6 @@
 """Viper: the whole layer in one call of natively compiled code, on any port that has an emitter.
 
-The layer is walked one strip of output positions at a time, in three passes:
+The layer is walked one strip of output positions at a time, row by row, in three passes:
 
 1. *Fill.* The input columns that the strip sees are copied to scratch so that the
    taps of a window are consecutive. A column holds its kh rows of `depth`
@@ -8,17 +8,17 @@ The layer is walked one strip of output positions at a time, in three passes:
 
        scratch[group][phase][column][kernel row][channel]
 
-   Where the weights are few, the rows of a column are a ring: an output row
-   copies only the input rows that the one above it has not seen, and meets them
-   with a copy of the weights whose rows are rotated as the ring is.
+   Rows that the next output row sees again stay: its windows begin `stride` rows
+   further on in scratch, so that only new rows are copied. When they have slid
+   too far, everything is copied again to the start.
 
    Borders, pitch, strides and dilation end here, and so do signs: viper's byte
    and halfword loads are unsigned, so signed data is stored with its top bit
    flipped, u = x + offset with offset 128 or 32768.
 
-2. *Dot.* Each output channel is one run of `taps` products from a moving pointer.
-   With effective weights k (kernel_zero_point taken off) and start[o] =
-   bias - (input_zero_point + offset) * sum(k):
+2. *Dot.* Each output channel is one run of `padded` products from a moving pointer:
+   the taps, and zeros that complete a block. With effective weights k
+   (kernel_zero_point taken off) and start[o] = bias - (input_zero_point + offset) * sum(k):
 
        wide   weights 4 bytes:  acc = start + sum(u * k)
        narrow weights 1 byte v = k + 128:  acc = start - 128 * sum(u) + sum(u * v)
@@ -28,7 +28,9 @@ The layer is walked one strip of output positions at a time, in three passes:
    pair with a 16-bit low half is kept.
 
 3. *Scale.* Requantise and store, as fixedpoint.py defines it. Exact accumulators
-   need no such pass: they are summed into the output itself.
+   need no such pass: they are summed into the output itself. Where few bits do
+   (_is_near), the scale is cheaper, and with few outputs per group the sum is
+   scaled where it was found (mode SINGLE).
 
 The passes are in viper_passes.py.
 """

@@ -131,7 +131,12 @@ class Emulator:
 
     def connect(self) -> Board:
         """The board over its port, its disk mounted and /lib on the path."""
-        board = Board(self.port)
+        board: Board | None = None
+
+        def gone() -> bool:
+            return not self.running or (board is not None and FAULT.search(board.last_words()) is not None)
+
+        board = Board(self.port, gone=gone)
         try:
             self.mount(board)
         except BaseException:

@@ -27,6 +27,7 @@ PACKAGES = {  # Debian's package: a program it brings
     "make": "make",
     "xz-utils": "xz",
 }
+WEBASSEMBLY = ("1.23.0", "1.27.0")  # MicroPython builds for node, on the npm registry
 SUITE = "trixie"  # the first Debian release with a source package of MicroPython
 DEBIAN_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 
@@ -150,12 +151,35 @@ def _run(words: list[str], doing: str, log: Path | None = None, **options: objec
         raise BuildError(f"{doing} failed ({last}); all of it is in {log}")
 
 
+def webassembly(version: str) -> Path:
+    """MicroPython for node, as a module to import; BuildError if it was not fetched."""
+    path = cache() / f"webassembly-{version}" / "package" / "micropython.mjs"
+    if not path.exists():
+        raise BuildError(f"no WebAssembly MicroPython {version}: run `make boards` in a clone of ucorr, with npm")
+    return path
+
+
+def _fetch_webassembly(version: str) -> bool:
+    """Fetch one from npm; False when it is there already."""
+    folder = cache() / f"webassembly-{version}"
+    if (folder / "package" / "micropython.mjs").exists():
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    name = f"@micropython/micropython-webassembly-pyscript@{version}"
+    _run(["npm", "pack", "--silent", name], f"fetching {name}", cwd=folder)
+    _run(["tar", "-xzf", *map(str, folder.glob("*.tgz"))], f"unpacking {name}", cwd=folder)
+    return True
+
+
 def build_all() -> None:
-    """What `make boards` does: packages, source, every board; says what it made."""
+    """What `make boards` does: packages, source, every board, and where npm is the WebAssembly builds."""
     packages = missing_packages()
     if packages:
         print(f"installing {' '.join(packages)}", flush=True)
         install(packages)
     tree = source()
     made = [machine.target for machine in MACHINES.values() if build(machine, tree)]
+    if shutil.which("npm"):
+        made += [f"webassembly-{version}" for version in WEBASSEMBLY if _fetch_webassembly(version)]
     print(f"{tree.name}: " + (f"built {' '.join(made)}" if made else "every board is built already"))

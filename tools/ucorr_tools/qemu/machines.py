@@ -17,6 +17,7 @@ NRF51_TIMER = """
 import machine, micropython
 machine.mem32[0x40008508] = 3
 machine.mem32[0x40008510] = 0
+machine.mem32[0x4000800c] = 1
 machine.mem32[0x40008000] = 1
 @micropython.viper
 def now() -> int:

@@ -1,0 +1,125 @@
+"""Make the README's tables from the JSON of verified runs: `python -m ucorr_tools.tables README.md FILE.json...`
+
+The files are what `ucorr bench --json` prints for each target, and what the tests of the emulated boards write. Each
+table stands between its markers, <!-- NAME begins --> and <!-- NAME ends -->.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+COUNTED = "qemu-m4"  # the board on which all backends are compared
+OTHERS = ("qemu-m0", "qemu-m3", "qemu-m7", "qemu-m33", "qemu-rv32")
+CORES = {
+    "qemu-m0": "Cortex-M0",
+    "qemu-m0-plain": "Cortex-M0, no emitter",
+    "qemu-m3": "Cortex-M3",
+    "qemu-m4": "Cortex-M4",
+    "qemu-m7": "Cortex-M7",
+    "qemu-m33": "Cortex-M33",
+    "qemu-rv32": "RV32IMAC",
+}
+
+
+def by_layer(result: dict[str, Any], backend: str) -> dict[str, dict[str, Any]]:
+    """{letter: row} of one backend."""
+    return {row["layer"]: row for row in result["rows"] if row["backend"] == backend}
+
+
+def per_mac(row: dict[str, Any]) -> str:
+    """Instructions per MAC for a table: three digits, or a dash where the layer did not run."""
+    value = row["instructions_per_mac"]
+    return "–" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def instructions(benches: dict[str, dict[str, Any]]) -> str:
+    """The table of instructions per MAC: all backends on one core, ours on every core."""
+    main = benches[COUNTED]
+    ours, naive, portable = (by_layer(main, name) for name in ("viper", "naive", "portable"))
+    lines = [
+        "| layer | MACs | bytecode | naive viper | ucorr's viper | "
+        + " | ".join(CORES[name].removeprefix("Cortex-") for name in OTHERS)
+        + " | scratch, bytes |",
+        "| --- | ---: | ---: | ---: | ---: |" + " ---: |" * (len(OTHERS) + 1),
+    ]
+    for letter, row in ours.items():
+        cells = [f"{letter}: {row['name']}", f"{row['macs']:,}", per_mac(portable[letter]), per_mac(naive[letter])]
+        cells += [f"**{per_mac(row)}**"] + [per_mac(by_layer(benches[name], "viper")[letter]) for name in OTHERS]
+        lines.append("| " + " | ".join([*cells, f"{row['scratch_bytes']:,}"]) + " |")
+    return "\n".join(lines)
+
+
+def spread(benches: dict[str, dict[str, Any]]) -> str:
+    """The least and the greatest number of times that bytecode needs as many instructions as ours."""
+    ours, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "portable"))
+    ratios = [portable[letter]["instructions"] / row["instructions"] for letter, row in ours.items()]
+    return f"{min(ratios):.0f} to {max(ratios):.0f}"
+
+
+def desk(result: dict[str, Any]) -> str:
+    """A sentence for each figure of the desk."""
+    sentences = []
+    for row in result["reference"]:
+        sentence = f"The {row['name']}: {row['milliseconds']:.2g} ms"
+        if row.get("scipy_milliseconds"):
+            sentence += f", {row['ratio']:.1f} times as fast as `scipy.signal.correlate`"
+        sentences.append(sentence + ".")
+    return "\n".join(sentences)
+
+
+def boards(rows: list[dict[str, Any]]) -> str:
+    """What ran where."""
+    lines = [
+        "| target | core | firmware | .mpy | backends | named problems | drawn problems | free heap | ucorr takes |",
+        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        have = [name for name, state in row["backends"].items() if state == "ok"]
+        cells = [
+            f"`{row['target']}`",
+            CORES[row["target"]],
+            f"MicroPython {row['micropython']}",
+            row["arch"] or "bytecode",
+            ", ".join(have),
+            f"{row['named']} equal",
+            f"{row['drawn']} equal",
+            f"{row['free_heap']:,}",
+            f"{row['package_heap_mpy']:,}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def written(text: str, name: str, content: str) -> str:
+    """The text with content between a pair of markers; ValueError when they are not there."""
+    begin, end = f"<!-- {name} begins -->", f"<!-- {name} ends -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"no {begin} and {end} to write between")
+    return before + begin + content + end + after
+
+
+def main(readme: str, *files: str) -> None:
+    """Put every table into a Markdown file; ValueError or OSError says what is missing."""
+    results = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
+    benches = {result["target"]: result for result in results if "target" in result}
+    seen = [result["boards"] for result in results if "boards" in result]
+    missing = [name for name in (COUNTED, *OTHERS, "desk") if name not in benches] + ([] if seen else ["boards"])
+    if missing:
+        raise ValueError(f"no result of {' '.join(missing)}: run `make bench-table`")
+    text = Path(readme).read_text(encoding="utf-8")
+    text = written(text, "bench", f"\n{instructions(benches)}\n\n{desk(benches['desk'])}\n")
+    text = written(text, "spread", spread(benches))
+    text = written(text, "boards", f"\n{boards(seen[-1])}\n")
+    Path(readme).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (OSError, ValueError) as error:
+        sys.exit(f"Error: {error}")
