@@ -101,7 +101,12 @@ def results():
     made += [{"target": tables.COUNTED, "rows": main}]
     made += [{"target": "desk", "reference": [{"name": "reference", "milliseconds": 1.5}]}]
     board = {"target": "qemu-m0", "micropython": "1.25.0", "arch": None, "named": 25, "drawn": 100}
-    board |= {"free_heap": 130_000, "package_heap_mpy": 20_000, "backends": {"viper": "no emitter", "portable": "ok"}}
+    board |= {
+        "free_heap": 130_000,
+        "package_heap_mpy": 20_000,
+        "layer_heap": 1500,
+        "backends": {"viper": "no emitter", "portable": "ok"},
+    }
     return [*made, {"boards": [board]}]
 
 
@@ -118,7 +123,9 @@ def test_the_tables_are_made_from_the_results(tmp_path):
     assert "<!-- spread begins -->45 to 45<!-- spread ends -->" in text
     assert "| a: made up | 100 | 900 | 900 | **20.0** | – | – | – | – | – | 64 |" in text
     assert "The reference: 1.5 ms." in text
-    assert "| `qemu-m0` | Cortex-M0 | MicroPython 1.25.0 | bytecode | portable | 25 equal | 100 equal |" in text
+    assert (
+        "| `qemu-m0` | Cortex-M0 | MicroPython 1.25.0 | bytecode | portable | 25 equal | 100 equal | 130,000 |" in text
+    )
 
 
 def test_a_missing_result_is_named(tmp_path):

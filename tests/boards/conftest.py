@@ -44,7 +44,7 @@ class Rig:
             self._session = None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def seen() -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     yield rows
@@ -52,7 +52,7 @@ def seen() -> Iterator[list[dict[str, Any]]]:
     SEEN.write_text(json.dumps({"boards": rows}, indent=1) + "\n")
 
 
-@pytest.fixture(scope="session", params=MACHINES.values(), ids=lambda machine: machine.target)
+@pytest.fixture(scope="module", params=MACHINES.values(), ids=lambda machine: machine.target)
 def rig(request: pytest.FixtureRequest, seen: list[dict[str, Any]]) -> Iterator[Rig]:
     rig = Rig(request.param)
     yield rig

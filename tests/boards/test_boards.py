@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import problems
 from ucorr_host.micropython import TargetError
-from ucorr_host.named import named
+from ucorr_host.named import layers, named
 from ucorr_host.problems import Problem
 from ucorr_tools.board import BoardError
 from ucorr_tools.qemu import emulator as emulators
@@ -131,6 +131,13 @@ def test_a_float_kernel_becomes_the_integers_of_the_desk(rig):
         desk = problem.make()
         answer, _ = rig.session.ask(problem.message("portable", tell=True), problem.payload())
         assert (answer["kernel"], answer["shift"]) == (list(desk.kernel), list(desk.shift))
+
+
+def test_a_layer_takes_less_heap_than_its_image(rig):
+    problem = layers()["g"]  # 3x3 on 96x96 bytes
+    answer, _ = rig.session.ask(problem.message(rig.backends[0]), problem.payload())
+    assert answer["scratch_bytes"] < answer["heap_bytes"] < problem.x.size / 2
+    rig.seen["layer_heap"] = answer["heap_bytes"]
 
 
 # Refused before it faults

@@ -17,6 +17,10 @@ import click
 port_option = click.option(
     "--port", envvar="UCORR_PORT", metavar="PORT", help="Serial port of the board, or $UCORR_PORT."
 )
+ports_option = click.option(
+    "--port", "ports", multiple=True, envvar="UCORR_PORT", metavar="PORT",
+    help="Serial port of the board, or $UCORR_PORT; repeat it for several boards.",
+)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
 resume_option = click.option(
     "--resume", is_flag=True, help="Don't soft-reset the board first; what is in its memory stays."
@@ -112,22 +116,61 @@ def readable(value: Any) -> str:
 
 
 @main.command()
-@port_option
+@ports_option
 @click.option("--mpy", is_flag=True, help="Deploy compiled .mpy files: less memory and time to import.")
 @click.option("--target", default="/lib", show_default=True, help="Directory on the board.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be done; write nothing.")
 @resume_option
 @json_option
-def deploy(port: str | None, mpy: bool, target: str, dry_run: bool, resume: bool, as_json: bool) -> None:
-    """Copy the package ucorr to a board, files that differ only."""
-    if not port:
-        raise click.UsageError("deploy needs --port PORT, or UCORR_PORT in the environment.")
-    from .board import Board
+def deploy(ports: tuple[str, ...], mpy: bool, target: str, dry_run: bool, resume: bool, as_json: bool) -> None:
+    """Copy the package ucorr to a board, or to several, files that differ only."""
     from .deploy import deploy as run
 
-    with Board(port, soft_reset=not resume) as board, copy_progress() as progress:
-        report = run(board, mpy=mpy, target=target, dry_run=dry_run, progress=progress)
-    click.echo(report.to_json() if as_json else report.summary())
+    def copy(board: Any) -> dict[str, Any]:
+        with copy_progress() as progress:
+            report = run(board, mpy=mpy, target=target, dry_run=dry_run, progress=progress)
+        return {**report.to_dict(), "summary": report.summary()}
+
+    rows = on_boards("deploy", ports, resume, copy)
+    for row in rows:
+        summary = row.pop("summary", "")
+        if not as_json and summary:
+            click.echo(summary if len(rows) == 1 else f"{row['port']}: {summary}")
+    finish(rows, as_json)
+
+
+def on_boards(
+    command: str, ports: tuple[str, ...], resume: bool, work: Callable[[Any], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What work(board) tells of each board, one after the other, or {"port", "error"} of one that failed."""
+    from .board import Board, BoardError
+
+    if not ports:
+        raise click.UsageError(f"{command} needs --port PORT, or UCORR_PORT in the environment.")
+    rows: list[dict[str, Any]] = []
+    for port in ports:
+        try:
+            with Board(port, soft_reset=not resume) as board:
+                rows.append({"port": port, **work(board)})
+        except BoardError as error:
+            if len(ports) == 1:
+                raise
+            rows.append({"port": port, "error": str(error)})
+    return rows
+
+
+def finish(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print what boards told: for one as it always was, for several with their ports; status 1 if one failed."""
+    if as_json:
+        told: Any = {"boards": rows}
+        if len(rows) == 1:
+            told = {name: value for name, value in rows[0].items() if name not in ("port", "error")}
+        click.echo(json.dumps(told, indent=2))
+    errors = [f"{row['port']}: {row['error']}" for row in rows if "error" in row]
+    if errors and len(rows) == 1:
+        raise click.ClickException(rows[0]["error"])
+    if errors:
+        raise click.ClickException(f"{len(errors)} of {len(rows)} boards failed: " + "; ".join(errors))
 
 
 @main.command()
@@ -211,7 +254,9 @@ def run(image: str, kernel: str, output: str, **words: Any) -> None:
 
 @main.command()
 @geometry
-@click.option("--target", metavar="TARGET", default="micropython", show_default=True)
+@click.option(
+    "--target", metavar="TARGET", default="micropython", show_default=True, help="cpython, micropython, or qemu-m4 ..."
+)
 @click.option("--backend", default=None, help="Force a backend; the fastest otherwise.")
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Timed runs; the best counts.")
 @json_option
@@ -232,6 +277,7 @@ def simulate(
         "out_shape": list(layer.shape),
         "macs": layer.macs,
         "microseconds": layer.microseconds,
+        "instructions": layer.instructions,
         "equal": equal,
     }
     if as_json:
@@ -243,33 +289,47 @@ def simulate(
 
 
 @main.command()
-@port_option
+@ports_option
+@click.option("--report", "path", metavar="FILE", help="Write all that was found out, as .json or .html.")
 @resume_option
 @json_option
-def verify(port: str | None, resume: bool, as_json: bool) -> None:
-    """Run the named problems on a board and compare every bit with the reference."""
-    if not port:
-        raise click.UsageError("verify needs --port PORT, or UCORR_PORT in the environment.")
-    from .board import Board
-    from .verify import to_json
+def verify(ports: tuple[str, ...], path: str | None, resume: bool, as_json: bool) -> None:
+    """Run the named problems on a board, or on several, and compare every bit with the reference."""
+    from . import report
+    from .board import BoardError
     from .verify import verify as run_verify
+
+    if path and not path.endswith(report.FORMATS):
+        raise click.UsageError(f"--report takes a file that ends in {' or '.join(report.FORMATS)}.")
 
     def tell(row: Any) -> None:
         time = "" if row.microseconds is None else f"{row.microseconds / 1000:.2f} ms"
         click.echo(f"{row.problem:<18}{row.backend:<10}{time:>12}  {'equal' if row.equal else row.said}")
 
-    with Board(port, soft_reset=not resume) as board:
+    def check(board: Any) -> dict[str, Any]:
+        if len(ports) > 1 and not as_json:
+            click.echo(f"{board.port}:")
         backends, rows = run_verify(board, progress=None if as_json else tell)
-    wrong = [row for row in rows if not row.equal]
-    if as_json:
-        click.echo(to_json(backends, rows))
-    else:
-        for name, state in backends.items():
-            if state != "ok":
-                click.echo(f"no {name} here: {state}")
-        click.echo(f"{len(rows) - len(wrong)} of {len(rows)} equal the reference bit for bit")
-    if wrong:
-        raise click.ClickException(f"{len(wrong)} of {len(rows)} problems failed on the board")
+        found = {"backends": backends, "rows": report.rows_of(rows)}
+        wrong = sum(not row.equal for row in rows)
+        if not as_json:
+            for name, state in backends.items():
+                if state != "ok":
+                    click.echo(f"no {name} here: {state}")
+            click.echo(f"{len(rows) - wrong} of {len(rows)} equal the reference bit for bit")
+        if path:
+            found |= report.facts(board)
+        return {**found, "error": f"{wrong} of {len(rows)} problems failed on the board"} if wrong else found
+
+    try:
+        boards = on_boards("verify", ports, resume, check)
+    except BoardError as error:
+        if path and ports:
+            report.write(report.whole([{"port": ports[0], "error": str(error)}]), path)
+        raise
+    if path:
+        report.write(report.whole(boards), path)
+    finish(boards, as_json)
 
 
 @main.command()

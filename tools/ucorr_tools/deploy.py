@@ -27,6 +27,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from .board import Board, BoardError
 
@@ -79,8 +80,9 @@ class Report:
     as_source: list[str] = field(default_factory=list)
     bytes_copied: int = 0
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2)
+    def to_dict(self) -> dict[str, Any]:
+        """The report for JSON."""
+        return asdict(self)
 
     def summary(self) -> str:
         """The report in one or two lines for a person."""

