@@ -127,7 +127,7 @@ def build(machine: Machine, tree: Path) -> bool:
         return False
     shutil.rmtree(output, ignore_errors=True)
     words = [
-        *("make", "-C", str(tree / "ports/qemu"), f"-j{os.cpu_count()}"),
+        *("make", "--no-print-directory", "-C", str(tree / "ports/qemu"), f"-j{os.cpu_count()}"),
         *(f"BOARD={machine.folder}", f"BOARD_DIR={BOARDS / machine.folder}", f"BUILD={output}", "FROZEN_MANIFEST="),
     ]
     _run(words, f"building the firmware of {machine.target}", log=cache() / f"build-{machine.folder}.log")
