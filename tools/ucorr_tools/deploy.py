@@ -11,8 +11,8 @@ is many files, and the cable may be pulled between any two of them. Hence:
    the manifest follows. Cut short in here, `import ucorr` names the remedy
    instead of running a mixture of two versions; deploying again completes it.
 
-A board that has no `ucorr` yet gets the guard first: a directory without
-`__init__` would import as an empty package. `<target>/ucorr` belongs to the
+A board that has no `ucorr` yet gets the guard first, in a directory that is renamed
+once it holds it: without `__init__` it would import as an empty package. `<target>/ucorr` belongs to the
 package: any other .py or .mpy in it counts as a leftover of an older version.
 """
 
@@ -182,7 +182,8 @@ def deploy(
     guarded = _plan(report, files, present, digests) or fresh
     if dry_run:
         return report
-    _tidy(board, [f"{root}/{name}" for name in present if name.endswith(TEMPORARY)])
+    left = [f"{root}/{name}" for name in present if name.endswith(TEMPORARY)]
+    _tidy(board, [*left, f"{root}{TEMPORARY}/{INIT}"], [root + TEMPORARY])
     changed = {name: files[name] for name in report.copied}
     if changed or report.removed:
         _require_space(board, target, changed)
@@ -251,14 +252,13 @@ def _copy(board: Board, root: str, changed: dict[str, bytes], fresh: bool, guard
     made: list[str] = []
     written: list[str] = []
     try:
+        if fresh:
+            _begin(board, root, made, written)
         for directory in sorted({str(PurePosixPath(root, name).parent) for name in changed}):
             made += board.makedirs(directory)
-        if guarded:
+        if guarded and not fresh:
             written.append(f"{root}/{GUARD}{TEMPORARY}")
             board.write(written[0], GUARD_CODE)
-        if fresh:
-            written.append(f"{root}/{INIT}")
-            board.rename(*written)
         _write_all(board, root, changed, written, progress)
     except BaseException as error:
         if board.recover():
@@ -266,6 +266,23 @@ def _copy(board: Board, root: str, changed: dict[str, bytes], fresh: bool, guard
         if isinstance(error, BoardError):
             raise _explained(error, board, root, fresh) from error
         raise
+
+
+def _begin(board: Board, root: str, made: list[str], written: list[str]) -> None:
+    """Put the guard where no `__init__` is. A new directory gets its name once the guard is in it: without,
+    it would import as an empty package."""
+    parent = str(PurePosixPath(root).parent)
+    made += board.makedirs(parent)
+    if PACKAGE in board.listdir(parent):
+        written += [f"{root}/{GUARD}{TEMPORARY}", f"{root}/{INIT}"]
+        board.write(written[0], GUARD_CODE)
+        board.rename(*written)
+    else:
+        new = root + TEMPORARY
+        made += [*board.makedirs(new), root]
+        written += [f"{new}/{INIT}", f"{root}/{INIT}"]
+        board.write(written[0], GUARD_CODE)
+        board.rename(new, root)
 
 
 def _write_all(board: Board, root: str, changed: dict[str, bytes], written: list[str], progress: Progress) -> None:
