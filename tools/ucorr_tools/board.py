@@ -156,10 +156,23 @@ class Board:
         """Stop what runs and stand at the raw REPL's prompt."""
         with self._within(seconds, "entering the raw REPL"):
             try:
-                self._transport.enter_raw_repl(soft_reset=soft_reset)
+                self._raw_repl(soft_reset)
             except _Late:
                 said = "prints, but not MicroPython's prompt" if self._line.heard else "says nothing"
                 raise BoardError(f"no MicroPython on {self.port}: it {said} within {seconds:g} s") from None
+
+    def _raw_repl(self, soft_reset):
+        """mpremote's way to the prompt, tried out: an interrupted conversation's banner that arrives late is
+        taken for the one asked for, and from then on every answer is one too early."""
+        self._transport.use_raw_paste = True
+        self._transport.enter_raw_repl(soft_reset=soft_reset)
+        try:
+            self._transport.exec("")
+        except (_Late, _Gone):
+            raise
+        except (TransportError, struct.error, UnicodeDecodeError):  # by now what was late has been heard
+            self._transport.use_raw_paste = True
+            self._transport.enter_raw_repl(soft_reset=False)
 
     def _identify(self):
         name, self.version, self.mpy, self.platform = self.eval(
@@ -207,8 +220,8 @@ class Board:
         if self.alive:
             self._line.deadline = time.monotonic() + 3
             try:
-                self._transport.enter_raw_repl(soft_reset=False)
-            except (TransportError, OSError):
+                self._raw_repl(soft_reset=False)
+            except (TransportError, struct.error, UnicodeDecodeError, OSError):
                 self.alive = False
         return self.alive
 
