@@ -176,7 +176,7 @@ def deploy(
     report = Report(version, form, board.arch if mpy else None, target, dry_run, as_source=as_source)
     files = {**files, MANIFEST: _manifest(report, files)}
     root = f"{target.rstrip('/')}/{PACKAGE}"
-    present = board.tree(root)
+    present = _present(board, root)
     fresh = not present.keys() & {INIT, COMPILED_INIT}
     digests = {name: board.sha256(f"{root}/{name}") for name in files if name in present}
     guarded = _plan(report, files, present, digests) or fresh
@@ -191,6 +191,15 @@ def deploy(
         _commit(board, root, _steps(report, fresh, guarded))
         _tidy(board, [], {str(PurePosixPath(root, name).parent) for name in report.removed})
     return report
+
+
+def _present(board: Board, root: str) -> dict[str, int]:
+    """The files that stand there. Asked twice: a listing that went wrong on its way looks like a missing
+    directory, and what it hides would be left beside the new version."""
+    present = board.tree(root)
+    if board.tree(root) != present:
+        raise BoardError(f"the board on {board.port} listed {root} differently twice; nothing was changed")
+    return present
 
 
 def _manifest(report: Report, files: dict[str, bytes]) -> bytes:
@@ -310,7 +319,7 @@ def _explained(error: BoardError, board: Board, root: str, fresh: bool) -> Board
 
 def _commit(board: Board, root: str, steps: list[tuple[str, ...]]) -> None:
     try:
-        board.exec(COMMIT.format(root=root + "/", steps=tuple(steps)))
+        board.exec_checked(COMMIT.format(root=root + "/", steps=tuple(steps)))
     except BoardError as error:
         raise BoardError(f"{error}; run `ucorr deploy` again, {PACKAGE} is half deployed") from error
 
@@ -320,4 +329,4 @@ def _tidy(board: Board, files: Iterable[str], directories: Iterable[str] = ()) -
     files, directories = tuple(files), tuple(directories)
     if files or directories:
         with contextlib.suppress(BoardError):
-            board.exec(TIDY.format(files=files, directories=directories))
+            board.exec_checked(TIDY.format(files=files, directories=directories))
