@@ -277,6 +277,27 @@ def test_a_byte_changed_on_its_way_at_any_step_is_told_or_does_no_harm(small_boa
         judge.power_on(said, small_board)
 
 
+def test_a_byte_changed_in_the_command_that_commits_is_told_or_does_no_harm(small_board, flashes, monkeypatch):
+    real, judge, chance = SerialTransport.exec_raw, Judge("old", strays=True), random.Random(1)
+    for at in range(0, 1000, 7):
+        lengths = []
+
+        def exec_raw(transport, command, at=at, lengths=lengths, **options):
+            if "os.rename" in command and "guard" in command:
+                lengths.append(len(command))
+                command = command[:at] + chr(ord(command[at]) ^ 1 << chance.randrange(7)) + command[at + 1 :]
+            return real(transport, command, **options)
+
+        small_board.restart(flashes["old"])
+        with monkeypatch.context() as patch:
+            patch.setattr(SerialTransport, "exec_raw", exec_raw)
+            said = sentence_of(deploy_new, small_board.port)
+        judge.power_on(said, small_board)
+        if at + 7 >= lengths[0]:
+            break
+    assert OLD_WHOLE in judge.seen
+
+
 @pytest.mark.parametrize("mpy", [False, True])
 def test_a_byte_changed_at_rest_in_any_file_is_found_and_that_file_alone_replaced(small_board, mpy):
     with Board(small_board.port) as board:
