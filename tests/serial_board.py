@@ -26,25 +26,30 @@ PROMPT = b">>> "
 
 # What a board's frozen _boot.py does.
 BOOT = """
-import os, sys, vfs
+import os, struct, sys, vfs
 class Flash:
-    def __init__(self, path, blocks):
+    def __init__(self, path, blocks, journal):
         self.file = open(path, 'r+b')
         self.blocks = blocks
+        self.journal = journal and open(journal, 'ab')
     def readblocks(self, block, buf, offset=0):
         self.file.seek(block * {block} + offset)
         self.file.readinto(buf)
     def writeblocks(self, block, buf, offset=0):
         self.file.seek(block * {block} + offset)
         self.file.write(buf)
+        if self.journal:
+            self.journal.write(struct.pack('<II', block * {block} + offset, len(buf)) + buf)
     def ioctl(self, op, arg):
+        if op == 6:
+            self.writeblocks(arg, bytes([255]) * {block})
         return {{4: self.blocks, 5: {block}}}.get(op, 0)
-flash = Flash({flash!r}, {blocks})
+flash = Flash({flash!r}, {blocks}, {journal!r})
 try:
-    lfs = vfs.VfsLfs2(flash)
+    lfs = vfs.VfsLfs2(flash, mtime={mtime})
 except OSError:
     vfs.VfsLfs2.mkfs(flash)
-    lfs = vfs.VfsLfs2(flash)
+    lfs = vfs.VfsLfs2(flash, mtime={mtime})
 vfs.umount('/')
 vfs.mount(lfs, '/')
 os.chdir('/')
@@ -93,14 +98,18 @@ class SerialBoard:
 
     state         directory, made if missing
     flash_blocks  size of the flash in blocks of 4096 bytes
+    journal       a file that gets all that is written to the flash: address and length, 32 bits each, bytes
+    mtime         whether files keep the time of their last change; without, equal writes make equal flashes
     .port         what to give to mpremote while the board runs; a new one after each start
     """
 
-    def __init__(self, state, flash_blocks=256):
+    def __init__(self, state, flash_blocks=256, journal=None, mtime=True):
         self.state = Path(state)
         self.state.mkdir(parents=True, exist_ok=True)
         self.flash = self.state / "flash.img"
         self.blocks = flash_blocks
+        self.journal = journal and str(journal)
+        self.mtime = mtime
         if not self.flash.exists():
             self.flash.write_bytes(b"\xff" * (BLOCK * flash_blocks))
         self.port = None
@@ -113,7 +122,8 @@ class SerialBoard:
         self.stop_read, self.stop_write = os.pipe()
         self.to_desk, self.to_child = bytearray(), bytearray()
         self.raw = False
-        self.ready = threading.Event()
+        self.stopping = False
+        self.ready, self.replugged = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._run, name=f"board on {self.port}", daemon=True)
         self.thread.start()
         if not self.ready.wait(20):
@@ -131,10 +141,18 @@ class SerialBoard:
         os.close(self.stop_read)
         os.close(self.stop_write)
 
-    def restart(self):
-        """kill() and start()."""
+    def restart(self, flash=None):
+        """kill() and start(), with `flash`, bytes, as the content of the flash."""
         self.kill()
+        if flash is not None:
+            self.flash.write_bytes(flash)
         return self.start()
+
+    def replug(self):
+        """Pull the cable and plug it in again: the port is hung up, the board runs on behind another one."""
+        self.replugged.clear()
+        os.write(self.stop_write, b"r")
+        assert self.replugged.wait(20)
 
     def _run(self):
         self._spawn()
@@ -143,7 +161,7 @@ class SerialBoard:
                 while self._carry():
                     pass
                 self._reap()
-                if self._stopped():
+                if self.stopping:
                     return
                 self.to_desk += b"MPY: soft reboot\r\n"
                 self._spawn()
@@ -154,7 +172,8 @@ class SerialBoard:
     def _spawn(self):
         self.line = Terminal()
         boot = self.state / "_boot.py"
-        boot.write_text(BOOT.format(flash=str(self.flash), blocks=self.blocks, block=BLOCK))
+        words = {"flash": str(self.flash), "blocks": self.blocks, "journal": self.journal, "mtime": self.mtime}
+        boot.write_text(BOOT.format(block=BLOCK, **words))
         self.busy, self.tail = False, b""
         self.child = subprocess.Popen(
             [micropython(), "-i", str(boot)],
@@ -174,8 +193,17 @@ class SerialBoard:
             self.child = None
             self.line.close()
 
-    def _stopped(self):
-        return bool(select.select([self.stop_read], [], [], 0)[0])
+    def _told(self):
+        """Do what kill() or replug() ask for; True when the board is to go on."""
+        if os.read(self.stop_read, 1) == b"x":
+            self.stopping = True
+        else:
+            self.desk.close()
+            self.desk = Terminal()
+            self.port = self.desk.port
+            self.to_desk.clear()
+            self.replugged.set()
+        return not self.stopping
 
     def _boot(self):
         """Take the child to the prompt its desk expects; False when stopped. Input waits meanwhile:
@@ -197,7 +225,11 @@ class SerialBoard:
         seen = b""
         while not seen.endswith(ending):
             ready = select.select([self.line.end, self.stop_read], [], [])[0]
-            got = take(self.line.end) if self.stop_read not in ready else b""
+            if self.stop_read in ready:
+                if not self._told():
+                    return None
+                continue
+            got = take(self.line.end)
             if not got:
                 return None
             seen += got
@@ -215,7 +247,7 @@ class SerialBoard:
         writes = [end for end, waiting in ((desk, self.to_desk), (line, self.to_child)) if waiting]
         readable, writable, _ = select.select(reads, writes, [])
         if self.stop_read in readable:
-            return False
+            return self._told()
         for end, waiting in ((desk, self.to_desk), (line, self.to_child)):
             if end in writable:
                 del waiting[: os.write(end, waiting)]

@@ -57,6 +57,21 @@ def test_code_past_its_time_limit_is_stopped_and_the_board_goes_on(serial_board)
         assert board.eval("6 * 7") == 42
 
 
+@pytest.mark.parametrize(("prints", "reason"), [("pass", "says nothing"), ("print('busy')", "prints, but not")])
+def test_a_board_in_a_loop_that_ignores_ctrl_c_is_refused_in_15_seconds(serial_board, prints, reason):
+    ignoring = f"""while True:
+    try:
+        while True: {prints}
+    except BaseException: pass
+"""
+    with Board(serial_board.port) as board, pytest.raises(BoardError, match=r"longer than 0\.5 s"):
+        board.exec(ignoring, seconds=0.5, on_output=lambda data: None)
+    started = time.monotonic()
+    result = command("ucorr", "deploy", "--port", serial_board.port)
+    assert time.monotonic() - started < 15
+    assert_one_sentence(result, serial_board.port, reason)
+
+
 def test_buffers_travel_both_ways(serial_board):
     data = bytes(range(256)) * 9 + b"odd"
     with Board(serial_board.port) as board:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands import assert_one_sentence, command
+from made_up import NEW, NEW_WHOLE, OLD, OLD_WHOLE, temporaries, whole, whole_or_refused
 from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
 from ucorr_tools import deploy as deploying
 from ucorr_tools.board import Board, BoardError
@@ -17,47 +18,8 @@ from ucorr_tools.deploy import MANIFEST, TEMPORARY, cross_compile, deploy, packa
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def made_up(version, *extra):
-    """A small package whose whole() tells the version of each of its modules: a mixture would show."""
-    number = f'VERSION = "{version}"\n'.encode()
-    files = {
-        "__init__.py": b"from . import a, version\nfrom .sub import b\n"
-        b"def whole():\n    return version.__version__, a.VERSION, b.VERSION, OWN\n" + f'OWN = "{version}"\n'.encode(),
-        "version.py": f'__version__ = "{version}"\n'.encode(),
-        "a.py": number,
-        "sub/__init__.py": b"",
-        "sub/b.py": number,
-    }
-    return {**files, **dict.fromkeys(extra, number)}
-
-
-OLD = made_up("1", "gone.py", "left/__init__.py")
-NEW = made_up("2", "fresh.py")
-OLD_WHOLE, NEW_WHOLE = ("1",) * 4, ("2",) * 4
-
-
-def whole(board):
-    """What the deployed package says of itself after a soft reset."""
-    board.soft_reset()
-    return board.eval("__import__('ucorr').whole()")
-
-
-def whole_or_refused(board):
-    """As whole(); None where the import says that the package is half deployed."""
-    try:
-        return whole(board)
-    except BoardError as error:
-        if "half deployed" not in error.traceback:
-            raise
-        return None
-
-
 class PowerLost(Exception):
     """The board stopped between two steps."""
-
-
-def temporaries(board):
-    return [name for name in board.tree("/") if name.endswith(TEMPORARY)]
 
 
 # What arrives

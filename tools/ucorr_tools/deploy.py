@@ -11,8 +11,8 @@ is many files, and the cable may be pulled between any two of them. Hence:
    the manifest follows. Cut short in here, `import ucorr` names the remedy
    instead of running a mixture of two versions; deploying again completes it.
 
-A board that has no `ucorr` yet gets the guard first: a directory without
-`__init__` would import as an empty package. `<target>/ucorr` belongs to the
+A board that has no `ucorr` yet gets the guard first, in a directory that is renamed
+once it holds it: without `__init__` it would import as an empty package. `<target>/ucorr` belongs to the
 package: any other .py or .mpy in it counts as a leftover of an older version.
 """
 
@@ -178,13 +178,14 @@ def deploy(
     report = Report(version, form, board.arch if mpy else None, target, dry_run, as_source=as_source)
     files = {**files, MANIFEST: _manifest(report, files)}
     root = f"{target.rstrip('/')}/{PACKAGE}"
-    present = board.tree(root)
+    present = _present(board, root)
     fresh = not present.keys() & {INIT, COMPILED_INIT}
     digests = {name: board.sha256(f"{root}/{name}") for name in files if name in present}
     guarded = _plan(report, files, present, digests) or fresh
     if dry_run:
         return report
-    _tidy(board, [f"{root}/{name}" for name in present if name.endswith(TEMPORARY)])
+    left = [f"{root}/{name}" for name in present if name.endswith(TEMPORARY)]
+    _tidy(board, [*left, f"{root}{TEMPORARY}/{INIT}"], [root + TEMPORARY])
     changed = {name: files[name] for name in report.copied}
     if changed or report.removed:
         _require_space(board, target, changed)
@@ -192,6 +193,15 @@ def deploy(
         _commit(board, root, _steps(report, fresh, guarded))
         _tidy(board, [], {str(PurePosixPath(root, name).parent) for name in report.removed})
     return report
+
+
+def _present(board: Board, root: str) -> dict[str, int]:
+    """The files that stand there. Asked twice: a listing that went wrong on its way looks like a missing
+    directory, and what it hides would be left beside the new version."""
+    present = board.tree(root)
+    if board.tree(root) != present:
+        raise BoardError(f"the board on {board.port} listed {root} differently twice; nothing was changed")
+    return present
 
 
 def _manifest(report: Report, files: dict[str, bytes]) -> bytes:
@@ -253,14 +263,13 @@ def _copy(board: Board, root: str, changed: dict[str, bytes], fresh: bool, guard
     made: list[str] = []
     written: list[str] = []
     try:
+        if fresh:
+            _begin(board, root, made, written)
         for directory in sorted({str(PurePosixPath(root, name).parent) for name in changed}):
             made += board.makedirs(directory)
-        if guarded:
+        if guarded and not fresh:
             written.append(f"{root}/{GUARD}{TEMPORARY}")
             board.write(written[0], GUARD_CODE)
-        if fresh:
-            written.append(f"{root}/{INIT}")
-            board.rename(*written)
         _write_all(board, root, changed, written, progress)
     except BaseException as error:
         if board.recover():
@@ -268,6 +277,23 @@ def _copy(board: Board, root: str, changed: dict[str, bytes], fresh: bool, guard
         if isinstance(error, BoardError):
             raise _explained(error, board, root, fresh) from error
         raise
+
+
+def _begin(board: Board, root: str, made: list[str], written: list[str]) -> None:
+    """Put the guard where no `__init__` is. A new directory gets its name once the guard is in it: without,
+    it would import as an empty package."""
+    parent = str(PurePosixPath(root).parent)
+    made += board.makedirs(parent)
+    if PACKAGE in board.listdir(parent):
+        written += [f"{root}/{GUARD}{TEMPORARY}", f"{root}/{INIT}"]
+        board.write(written[0], GUARD_CODE)
+        board.rename(*written)
+    else:
+        new = root + TEMPORARY
+        made += [*board.makedirs(new), root]
+        written += [f"{new}/{INIT}", f"{root}/{INIT}"]
+        board.write(written[0], GUARD_CODE)
+        board.rename(new, root)
 
 
 def _write_all(board: Board, root: str, changed: dict[str, bytes], written: list[str], progress: Progress) -> None:
@@ -295,7 +321,7 @@ def _explained(error: BoardError, board: Board, root: str, fresh: bool) -> Board
 
 def _commit(board: Board, root: str, steps: list[tuple[str, ...]]) -> None:
     try:
-        board.exec(COMMIT.format(root=root + "/", steps=tuple(steps)))
+        board.exec_checked(COMMIT.format(root=root + "/", steps=tuple(steps)))
     except BoardError as error:
         raise BoardError(f"{error}; run `ucorr deploy` again, {PACKAGE} is half deployed") from error
 
@@ -305,4 +331,4 @@ def _tidy(board: Board, files: Iterable[str], directories: Iterable[str] = ()) -
     files, directories = tuple(files), tuple(directories)
     if files or directories:
         with contextlib.suppress(BoardError):
-            board.exec(TIDY.format(files=files, directories=directories))
+            board.exec_checked(TIDY.format(files=files, directories=directories))
