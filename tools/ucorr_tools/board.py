@@ -59,6 +59,9 @@ exec(code)
 print({check})
 """
 
+# what mpremote raises when it parses an answer that is none
+NONSENSE = (TransportError, struct.error, ValueError, SyntaxError, TypeError)
+
 
 class BoardError(Exception):
     """What went wrong, in one sentence.
@@ -192,7 +195,7 @@ class Board:
             self._transport.exec("")
         except (_Late, _Gone):
             raise
-        except (TransportError, struct.error, UnicodeDecodeError):  # by now what was late has been heard
+        except NONSENSE:  # by now what was late has been heard
             self._transport.use_raw_paste = True
             self._transport.enter_raw_repl(soft_reset=False)
 
@@ -229,7 +232,7 @@ class Board:
         except OSError as error:  # mpremote's word for the board's OSError; the port's own are _Gone
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise BoardError(f"the board on {self.port}: {doing} failed: {reason}", errno=error.errno) from None
-        except (TransportError, struct.error, UnicodeDecodeError) as error:
+        except NONSENSE as error:
             raise BoardError(f"the board on {self.port} stopped answering as MicroPython does: {error}") from error
 
     def last_words(self):
@@ -247,7 +250,7 @@ class Board:
             self._line.deadline = time.monotonic() + 3
             try:
                 self._raw_repl(soft_reset=False)
-            except (TransportError, struct.error, UnicodeDecodeError, OSError):
+            except (*NONSENSE, OSError):
                 self.alive = False
         return self.alive
 
@@ -356,10 +359,6 @@ class Board:
                 return self._transport.fs_hashfile(path, "sha256", CHUNK).hex()
             except OSError:
                 return None
-
-    def rename(self, old, new):
-        """Rename a file, over one that stands there."""
-        self.exec_checked(f"import os\nos.rename({old!r}, {new!r})")
 
     def remove(self, path):
         """Remove a file."""

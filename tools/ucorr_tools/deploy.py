@@ -11,9 +11,9 @@ is many files, and the cable may be pulled between any two of them. Hence:
    the manifest follows. Cut short in here, `import ucorr` names the remedy
    instead of running a mixture of two versions; deploying again completes it.
 
-A board that has no `ucorr` yet gets the guard first, in a directory that is renamed
-once it holds it: without `__init__` it would import as an empty package. `<target>/ucorr` belongs to the
-package: any other .py or .mpy in it counts as a leftover of an older version.
+Where no directory `ucorr` is yet, the files are written and checked in one of a
+temporary name, and that is renamed. `<target>/ucorr` belongs to the package: any
+other .py or .mpy in it counts as a leftover of an older version.
 """
 
 import contextlib
@@ -49,15 +49,26 @@ for step in {steps!r}:
         os.remove(root + step[0])
 """
 
-# removes what it can
+# removes what it can: files, directories with all in them, then directories that are empty
 TIDY = """
 import os
-for remove, names in ((os.remove, {files!r}), (os.rmdir, {directories!r})):
-    for name in names:
-        try:
-            remove(name)
-        except OSError:
-            pass
+def remove(path):
+    try:
+        if os.stat(path)[0] & 0x4000:
+            for name in os.listdir(path):
+                remove(path + '/' + name)
+            os.rmdir(path)
+        else:
+            os.remove(path)
+    except OSError:
+        pass
+for path in {paths!r}:
+    remove(path)
+for path in {directories!r}:
+    try:
+        os.rmdir(path)
+    except OSError:
+        pass
 """
 
 READ_ONLY = (errno.EROFS, errno.ENODEV, errno.EPERM, errno.EACCES)
@@ -179,19 +190,20 @@ def deploy(
     files = {**files, MANIFEST: _manifest(report, files)}
     root = f"{target.rstrip('/')}/{PACKAGE}"
     present = _present(board, root)
-    fresh = not present.keys() & {INIT, COMPILED_INIT}
     digests = {name: board.sha256(f"{root}/{name}") for name in files if name in present}
-    guarded = _plan(report, files, present, digests) or fresh
+    guarded = _plan(report, files, present, digests)
     if dry_run:
         return report
-    left = [f"{root}/{name}" for name in present if name.endswith(TEMPORARY)]
-    _tidy(board, [*left, f"{root}{TEMPORARY}/{INIT}"], [root + TEMPORARY])
+    _tidy(board, [root + TEMPORARY, *(f"{root}/{name}" for name in present if name.endswith(TEMPORARY))])
     changed = {name: files[name] for name in report.copied}
     if changed or report.removed:
         _require_space(board, target, changed)
-        _copy(board, root, changed, fresh, guarded, progress or (lambda name, done, total: None))
-        _commit(board, root, _steps(report, fresh, guarded))
-        _tidy(board, [], {str(PurePosixPath(root, name).parent) for name in report.removed})
+        progress = progress or (lambda name, done, total: None)
+        if present or PACKAGE in board.listdir(target):
+            _replace(board, root, changed, _steps(report, guarded), progress)
+            _tidy(board, [], {str(PurePosixPath(root, name).parent) for name in report.removed})
+        else:
+            _install(board, root, changed, progress)
     return report
 
 
@@ -228,11 +240,11 @@ def _plan(report: Report, files: dict[str, bytes], present: dict[str, int], dige
     return guarded
 
 
-def _steps(report: Report, fresh: bool, guarded: bool) -> list[tuple[str, ...]]:
+def _steps(report: Report, guarded: bool) -> list[tuple[str, ...]]:
     """What COMMIT does, in order: the guard, the modules, the leftovers, `__init__`, the manifest."""
     renames = {name: (name + TEMPORARY, name) for name in report.copied}
     last = [renames.pop(name) for name in (INIT, COMPILED_INIT, MANIFEST) if name in renames]
-    steps: list[tuple[str, ...]] = [(GUARD + TEMPORARY, INIT)] if guarded and not fresh else []
+    steps: list[tuple[str, ...]] = [(GUARD + TEMPORARY, INIT)] if guarded else []
     steps += renames.values()
     steps += [(name,) for name in report.removed if name != INIT]
     steps += [step for step in last if step[1] != MANIFEST]
@@ -258,77 +270,79 @@ def _require_space(board: Board, target: str, changed: dict[str, bytes]) -> None
         )
 
 
-def _copy(board: Board, root: str, changed: dict[str, bytes], fresh: bool, guarded: bool, progress: Progress) -> None:
-    """Write the temporaries and check them; after any failure they are removed again."""
+def _replace(
+    board: Board, root: str, changed: dict[str, bytes], steps: list[tuple[str, ...]], progress: Progress
+) -> None:
+    """Write temporaries beside the files that stand there, then let COMMIT put them in their places."""
+    temporaries = {name + TEMPORARY: data for name, data in changed.items()}
+    if steps[0][0] == GUARD + TEMPORARY:
+        temporaries[GUARD + TEMPORARY] = GUARD_CODE
+    remains = [f"{root}/{name}" for name in temporaries]
+    _write(board, root, temporaries, remains, f"the {PACKAGE} that was there still is", progress)
+    _commit(board, root + "/", steps)
+
+
+def _install(board: Board, root: str, files: dict[str, bytes], progress: Progress) -> None:
+    """Write the files in a directory beside the one that is to be, then give it its name."""
+    new = root + TEMPORARY
+    _write(board, new, files, [new], f"{PACKAGE} is not installed", progress)
+    _commit(board, "", [(new, root)])
+
+
+def _write(
+    board: Board, directory: str, files: dict[str, bytes], remains: list[str], state: str, progress: Progress
+) -> None:
+    """Write files below a directory, and check each.
+
+    remains  paths to remove after a failure, beside the directories that were made
+    state    what then stands on the board, for the sentence of the error
+    """
     made: list[str] = []
-    written: list[str] = []
+    total, before = sum(map(len, files.values())), 0
     try:
-        if fresh:
-            _begin(board, root, made, written)
-        for directory in sorted({str(PurePosixPath(root, name).parent) for name in changed}):
-            made += board.makedirs(directory)
-        if guarded and not fresh:
-            written.append(f"{root}/{GUARD}{TEMPORARY}")
-            board.write(written[0], GUARD_CODE)
-        _write_all(board, root, changed, written, progress)
+        for parent in sorted({str(PurePosixPath(directory, name).parent) for name in files}):
+            made += board.makedirs(parent)
+        for name, data in files.items():
+            what = name.removesuffix(TEMPORARY)
+            board.write(
+                f"{directory}/{name}",
+                data,
+                lambda done, _, what=what, before=before: progress(what, before + done, total),
+            )
+            before += len(data)
+        for name, data in files.items():
+            path = f"{directory}/{name}"
+            if board.sha256(path) != _sha256(data):
+                raise BoardError(f"{path} arrived damaged on the board on {board.port}")
     except BaseException as error:
         if board.recover():
-            _tidy(board, written, reversed(made))
+            _tidy(board, remains, reversed(made))
         if isinstance(error, BoardError):
-            raise _explained(error, board, root, fresh) from error
+            raise _explained(error, board, directory, state) from error
         raise
 
 
-def _begin(board: Board, root: str, made: list[str], written: list[str]) -> None:
-    """Put the guard where no `__init__` is. A new directory gets its name once the guard is in it: without,
-    it would import as an empty package."""
-    parent = str(PurePosixPath(root).parent)
-    made += board.makedirs(parent)
-    if PACKAGE in board.listdir(parent):
-        written += [f"{root}/{GUARD}{TEMPORARY}", f"{root}/{INIT}"]
-        board.write(written[0], GUARD_CODE)
-        board.rename(*written)
-    else:
-        new = root + TEMPORARY
-        made += [*board.makedirs(new), root]
-        written += [f"{new}/{INIT}", f"{root}/{INIT}"]
-        board.write(written[0], GUARD_CODE)
-        board.rename(new, root)
-
-
-def _write_all(board: Board, root: str, changed: dict[str, bytes], written: list[str], progress: Progress) -> None:
-    total, before = sum(map(len, changed.values())), 0
-    for name, data in changed.items():
-        written.append(f"{root}/{name}{TEMPORARY}")
-        board.write(written[-1], data, lambda done, _, name=name, before=before: progress(name, before + done, total))
-        before += len(data)
-    for name, data in changed.items():
-        path = f"{root}/{name}{TEMPORARY}"
-        if board.sha256(path) != _sha256(data):
-            raise BoardError(f"{path} arrived damaged on the board on {board.port}")
-
-
-def _explained(error: BoardError, board: Board, root: str, fresh: bool) -> BoardError:
-    """A failure of _copy, with the cause in plain words and what now stands on the board."""
-    state = f"{PACKAGE} is not installed" if fresh else f"the {PACKAGE} that was there still is"
+def _explained(error: BoardError, board: Board, directory: str, state: str) -> BoardError:
+    """A failure of _write, with the cause in plain words and what now stands on the board."""
     cause = str(error)
     if error.errno == errno.ENOSPC:
         cause = f"the flash of the board on {board.port} is full"
     elif error.errno in READ_ONLY:
-        cause = f"the board on {board.port} has no writable file system at {root}"
+        cause = f"the board on {board.port} has no writable file system at {PurePosixPath(directory).parent}"
     return BoardError(f"{cause}; {state}", error.traceback, error.errno)
 
 
 def _commit(board: Board, root: str, steps: list[tuple[str, ...]]) -> None:
     try:
-        board.exec_checked(COMMIT.format(root=root + "/", steps=tuple(steps)))
+        board.exec_checked(COMMIT.format(root=root, steps=tuple(steps)))
     except BoardError as error:
         raise BoardError(f"{error}; run `ucorr deploy` again, {PACKAGE} is half deployed") from error
 
 
-def _tidy(board: Board, files: Iterable[str], directories: Iterable[str] = ()) -> None:
-    """Remove files, then directories that are empty; what can't be removed stays for the next deploy."""
-    files, directories = tuple(files), tuple(directories)
-    if files or directories:
+def _tidy(board: Board, paths: Iterable[str], directories: Iterable[str] = ()) -> None:
+    """Remove files, or directories with all in them, then directories that are empty; what can't be removed
+    stays for the next deploy."""
+    paths, directories = tuple(paths), tuple(directories)
+    if paths or directories:
         with contextlib.suppress(BoardError):
-            board.exec_checked(TIDY.format(files=files, directories=directories))
+            board.exec_checked(TIDY.format(paths=paths, directories=directories))
