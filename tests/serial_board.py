@@ -10,6 +10,7 @@ soft reset that comes back (the unix port ends at ctrl-D; it is started again).
 import contextlib
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -264,13 +265,26 @@ class SerialBoard:
     def _typed(self, got):
         """What the desk sent: follow the raw REPL's state by its control characters. The unix port reads
         ctrl-C at its prompt only, so that running code gets the signal instead."""
-        if self.busy and b"\x03" in got:
-            os.kill(self.child.pid, signal.SIGINT)
+        if self.busy and b"\x03" in got and self._interrupted():
             got = got[got.index(b"\x03") + 1 :]
         if got[-1:] in (b"\x01", b"\x02"):
             self.raw = got[-1:] == b"\x01"
         self.busy |= self.raw and got[-1:] == b"\x04"
         self.to_child += got
+
+    def _interrupted(self):
+        """Send the child the signal, if it runs code: at its prompt, where it has no handler, it would die of
+        it. It stands still while that is looked up."""
+        os.kill(self.child.pid, signal.SIGSTOP)
+        if not os.WIFSTOPPED(os.waitpid(self.child.pid, os.WUNTRACED)[1]):
+            return False
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        caught = int(re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)[1], 16)
+        runs = bool(caught >> signal.SIGINT - 1 & 1)
+        if runs:
+            os.kill(self.child.pid, signal.SIGINT)
+        os.kill(self.child.pid, signal.SIGCONT)
+        return runs
 
 
 @pytest.fixture(name="serial_board")
