@@ -101,7 +101,8 @@ class Spec:
 
     input_shape   (height, width, channels)
     kernel_shape  (out_channels, height, width, channels / groups)
-    weights       ints in that order, -32768..32767; kept as int8 when they fit
+    weights       ints in that order, -32768..32767; kept as int8 when they fit. An array
+                  of that width is kept as it is, not copied
     dtype, out_dtype   array typecodes: b B h H; b B h H i
     stride, dilation   an int or (y, x), 1..65535
     padding       "valid", "same" (TFLite's: the odd row at the bottom) or ((top, bottom), (left, right))
@@ -248,7 +249,9 @@ class Spec:
         lo = integer("kernel", min(weights), -32768, 32767)
         hi = integer("kernel", max(weights), -32768, 32767)
         small = lo >= -128 and hi <= 127
-        self.weights = array("b" if small else "h", weights)
+        if not isinstance(weights, array) or len(bytes(weights[:1])) != (1 if small else 2):
+            weights = array("b" if small else "h", weights)
+        self.weights = weights
         self.weights_bytes = count if small else 2 * count
         self.kernel_zero_point = integer("kernel_zero_point", zero_point, -128, 127)
         if lo - zero_point < -32768 or hi - zero_point > 32767:

@@ -10,6 +10,9 @@ offset, and sums are cut back to 32 bits by two shifts of CUT.
 
 Viper keeps a function's first two locals in registers: the two moving pointers
 come first for that reason alone. Nothing here allocates.
+
+One long file, because const() folds names within a file only: an index looked up in
+another module would cost a dictionary lookup in every pass.
 """
 
 import micropython
