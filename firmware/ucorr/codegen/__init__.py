@@ -1,0 +1,1 @@
+"""Machine code for Cortex-M, written for the exact shape of a layer."""

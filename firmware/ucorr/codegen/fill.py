@@ -1,0 +1,299 @@
+"""Rows of the input as columns of 16-bit items in scratch: where borders, pitch and strides end.
+
+A padded row that lies outside the image is read from a blank row behind the columns
+(border "constant"), or is the row that "edge" and "reflect" name. Columns outside
+are constants, or copies. The kernel rows that an output row needs are copied one by
+one; FIRST tells from which on, the others having stayed.
+"""
+
+from ..fixedpoint import ITEMSIZE
+from ..spec import source_index
+from .thumb_asm import CC, GE, NE, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12, SP
+
+_UNROLLED = 32  # items of a column that are copied without a loop
+_BORDERS_MOST = 16  # columns that "edge" and "reflect" copy
+
+# on the stack, behind what conv.py keeps there
+BASE, FIRST, SOURCE_Y, SLIDES, LEFT_TO_FILL, FILL_Y, FILL_AT = range(52, 80, 4)
+FRAME = 80
+
+
+def refuses(spec):
+    """None, or why rows of this layer can't be filled."""
+    if max(spec.input_shape[0], spec.input_shape[1]) > 65534:
+        return "an image side over 65534"
+    if spec.border != "constant":
+        if spec.kernel_shape[3] > 4:
+            return "a border other than constant with more than 4 channels"
+        if sum(spec.padding[1]) > _BORDERS_MOST:
+            return "more than %d columns of a border other than constant" % _BORDERS_MOST
+    return None
+
+
+def _outside(spec):
+    """Whether any row lies outside the image."""
+    return spec.padding[0] != (0, 0)
+
+
+def blank_bytes(spec):
+    """What a row of the border's constant takes, in bytes."""
+    if spec.border != "constant" or not _outside(spec):
+        return 0
+    return (spec.input_shape[1] * spec.input_shape[2] * ITEMSIZE[spec.dtype] + 3) // 4 * 4
+
+
+def _repeated(spec):
+    """The border's constant in every item of a word."""
+    if ITEMSIZE[spec.dtype] == 1:
+        return (spec.border_value & 255) * 0x01010101
+    return (spec.border_value & 0xFFFF) * 0x00010001
+
+
+def emit_blank(asm, spec, shape):
+    """Write the blank row; r2 is scratch."""
+    size = blank_bytes(spec)
+    if size:
+        asm.constant(R0, shape.blank)
+        asm.add(R0, R0, R2)
+        asm.constant(R1, _repeated(spec))
+        asm.constant(R2, size)
+        asm.add(R2, R2, R0)
+        asm.label("blank")
+        asm.str_then(R1, R0, 4)
+        asm.cmp(R0, R2)
+        asm.b("blank", NE)
+
+
+def emit_begin(asm, spec, shape):
+    """Before the first row."""
+    asm.constant(R0, 0)
+    asm.str(R0, SP, FIRST)
+    asm.constant(R0, -spec.padding[0][0])
+    asm.str(R0, SP, SOURCE_Y)
+    if shape.passes > 1:
+        asm.constant(R0, shape.passes)
+        asm.str(R0, SP, SLIDES)
+
+
+def emit_next(asm, spec, shape, window):
+    """After a row: where the next one reads, and where its windows begin."""
+    asm.ldr(R0, SP, SOURCE_Y)
+    asm.plus(R0, R0, spec.stride[0])
+    asm.str(R0, SP, SOURCE_Y)
+    if shape.passes > 1:
+        asm.ldr(R1, SP, window)
+        asm.addi(R1, R1, shape.slide)
+        asm.constant(R2, spec.kernel_shape[1] - spec.stride[0])
+        asm.ldr(R0, SP, SLIDES)
+        asm.subs(R0, 1)
+        asm.b("slid", NE)
+        asm.constant(R0, shape.passes)
+        asm.ldr(R1, SP, BASE)
+        asm.constant(R2, 0)
+        asm.label("slid")
+        asm.str(R0, SP, SLIDES)
+        asm.str(R1, SP, window)
+        asm.str(R2, SP, FIRST)
+
+
+def emit_rows(asm, spec, shape, window, x):
+    """Copy the kernel rows from FIRST on to the slots of `window`."""
+    kh = spec.kernel_shape[1]
+    asm.ldr(R3, SP, FIRST)
+    asm.ldr(R0, SP, SOURCE_Y)
+    asm.ldr(R1, SP, window)
+    asm.constant(R2, spec.dilation[0])
+    asm.mla(R0, R3, R2, R0)
+    asm.constant(R2, shape.slot)
+    asm.mla(R1, R3, R2, R1)
+    asm.constant(R2, kh)
+    asm.sub(R2, R2, R3)
+    asm.label("fill")
+    asm.str(R0, SP, FILL_Y)
+    asm.str(R1, SP, FILL_AT)
+    asm.str(R2, SP, LEFT_TO_FILL)
+    _source(asm, spec, shape, x)
+    _columns(asm, spec, shape)
+    asm.ldr(R2, SP, LEFT_TO_FILL)
+    asm.ldr(R1, SP, FILL_AT)
+    asm.ldr(R0, SP, FILL_Y)
+    asm.plus(R1, R1, shape.slot)
+    asm.plus(R0, R0, spec.dilation[0])
+    asm.subs(R2, 1)
+    asm.b("fill", NE)
+
+
+def _source(asm, spec, shape, x):
+    """r0 = the address of row r0 of the image, which may lie outside."""
+    height = spec.input_shape[0]
+    if _outside(spec):
+        asm.constant(R2, height)
+        asm.cmp(R0, R2)
+        asm.b("inside", CC)  # unsigned: a negative row is a large one
+        if spec.border == "constant":
+            asm.constant(R0, shape.blank)
+            asm.ldr(R2, SP, BASE)
+            asm.add(R0, R0, R2)
+            asm.b("found")
+        else:
+            asm.cmpi(R0, 0)
+            asm.b("below", GE)
+            if spec.border == "edge":
+                asm.constant(R0, 0)
+            else:
+                asm.constant(R2, 0)
+                asm.sub(R0, R2, R0)
+            asm.b("inside")
+            asm.label("below")
+            if spec.border == "edge":
+                asm.addi(R0, R2, -1)
+            else:
+                asm.constant(R2, 2 * height - 2)
+                asm.sub(R0, R2, R0)
+        asm.label("inside")
+    asm.constant(R2, spec.pitch * ITEMSIZE[spec.dtype])
+    asm.ldr(R3, SP, x)
+    asm.mla(R0, R0, R2, R3)
+    if _outside(spec):
+        asm.label("found")
+
+
+def _columns(asm, spec, shape):
+    """Copy a row, r0, to the slot r1 of every column."""
+    width, channels = spec.input_shape[1:]
+    depth = spec.kernel_shape[3]
+    item = ITEMSIZE[spec.dtype]
+    left = min(spec.padding[1][0], shape.columns)
+    middle = min(width, shape.columns - left)
+    right = shape.columns - left - middle
+    if spec.kernel_shape[1] == 1 and middle * depth == shape.columns * depth and spec.groups == 1:
+        _items(asm, spec, depth * middle, "long column")  # one long column
+        return
+    if left:
+        _outer(asm, spec, shape, range(-left, 0), 0, "left")
+    if middle > 1:
+        asm.constant(R2, middle)
+        asm.label("column")
+    _items(asm, spec, depth, "items")
+    if spec.groups > 1:
+        asm.plus(R0, R0, (channels - depth) * item)
+    asm.plus(R1, R1, shape.column)
+    if middle > 1:
+        asm.subs(R2, 1)
+        asm.b("column", NE)
+    if right:
+        _outer(asm, spec, shape, range(width, width + right), middle, "right")
+
+
+def _outer(asm, spec, shape, columns, at, label):
+    """Columns left or right of the image; r0 is column `at` of the source and stays."""
+    depth, channels = spec.kernel_shape[3], spec.input_shape[2]
+    if spec.border == "constant":
+        asm.constant(R3, spec.border_value & 0xFFFF | spec.border_value << 16)
+        if len(columns) > 1:
+            asm.constant(R2, len(columns))
+            asm.label(label)
+        _constants(asm, depth, label)
+        asm.plus(R1, R1, shape.column)
+        if len(columns) > 1:
+            asm.subs(R2, 1)
+            asm.b(label, NE)
+        return
+    item = ITEMSIZE[spec.dtype]
+    asm.mov(R11, R0)
+    for column in columns:
+        offset = source_index(column, spec.input_shape[1], spec.border) - at
+        asm.mov(R0, R11)
+        asm.plus(R0, R0, offset * channels * item)
+        _items(asm, spec, depth, label + " %d" % column)
+        asm.plus(R1, R1, shape.column)
+    asm.mov(R0, R11)
+
+
+def _constants(asm, depth, label):
+    """The word r3 to `depth` items at r1."""
+    words = depth // 2
+    if words > _UNROLLED:
+        asm.mov(R4, R1)
+        asm.constant(R5, words)
+        asm.label(label + " items")
+        asm.str_then(R3, R4, 4)
+        asm.subs(R5, 1)
+        asm.b(label + " items", NE)
+        if depth & 1:
+            asm.strh(R3, R4)
+        return
+    for n in range(words):
+        asm.str(R3, R1, 4 * n)
+    if depth & 1:
+        asm.strh(R3, R1, 4 * words)
+
+
+def _items(asm, spec, count, label):
+    """`count` consecutive items from r0, which moves on, to 16-bit items from r1 on, which stays. r2 and r11 stay."""
+    if count < 4:
+        for n in range(count):
+            _load_item(asm, spec)
+            asm.strh(R3, R1, 2 * n)
+        return
+    asm.mov(R9, R1)
+    eight = count % 2 == 0  # the slots are whole words, which STM wants
+    loops = 0
+    if count > _UNROLLED:
+        loops = count // 16
+        asm.constant(R10, loops)
+        asm.label(label)
+        for _ in range(2 if eight else 4):
+            _items8(asm, spec) if eight else _items4(asm, spec)
+        asm.addi(R10, R10, -1)
+        asm.cmpi(R10, 0)
+        asm.b(label, NE)
+    left = count - 16 * loops
+    if eight:
+        for _ in range(left // 8):
+            _items8(asm, spec)
+        left %= 8
+    for _ in range(left // 4):
+        _items4(asm, spec)
+    for _ in range(left % 4):
+        _load_item(asm, spec)
+        asm.strh_then(R3, R9, 2)
+
+
+def _load_item(asm, spec):
+    load, size = {"b": (asm.ldrsb_then, 1), "B": (asm.ldrb_then, 1), "h": (asm.ldrh_then, 2)}[spec.dtype]
+    load(R3, R0, size)
+
+
+def _halfwords(asm, spec, word, first, second):
+    """The four bytes of a word as two words of two items."""
+    spread = asm.sxtb16 if spec.dtype == "b" else asm.uxtb16
+    spread(first, word)
+    spread(word, word, 8)
+    asm.pkhtb(second, word, first, 16)  # bytes 2, 3
+    asm.pkhbt(first, first, word, 16)  # bytes 0, 1
+
+
+def _items4(asm, spec):
+    asm.ldr_then(R3, R0, 4)
+    if spec.dtype == "h":
+        asm.ldr_then(R4, R0, 4)
+        asm.str_then(R3, R9, 4)
+        asm.str_then(R4, R9, 4)
+        return
+    _halfwords(asm, spec, R3, R4, R5)
+    asm.str_then(R4, R9, 4)
+    asm.str_then(R5, R9, 4)
+
+
+def _items8(asm, spec):
+    if spec.dtype == "h":
+        for r in (R3, R4, R5, R6):
+            asm.ldr_then(r, R0, 4)
+        asm.stm(R9, (R3, R4, R5, R6))
+        return
+    asm.ldr_then(R3, R0, 4)
+    asm.ldr_then(R12, R0, 4)
+    _halfwords(asm, spec, R3, R4, R5)
+    _halfwords(asm, spec, R12, R6, R7)
+    asm.stm(R9, (R4, R5, R6, R7))

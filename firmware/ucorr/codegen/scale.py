@@ -1,0 +1,151 @@
+"""From the sum in a register to the output in memory: DESIGN.md's equations (2) to (4) in a few instructions.
+
+With a = 2 * acc in 32 bits, that is |acc| < 2**30, and h = (a * multiplier + 2**31) >> 32,
+which is one SMMULR, the shift to the right by n >= 1 with halves away from zero is
+
+    t = h + (h >> 31)                                 lowers a negative h by one
+    out = saturate((t + 2**(n-1) + zero_point * 2**n) >> n)
+
+since zero_point * 2**n is a multiple of what the shift divides by. A plain filter is the
+same without SMMULR and with a = acc. Where a channel's n is 0 or its shift goes
+to the left, every channel gets the longer form (`mixed`): a << left first, and h >> 31
+masked by 0 where n is 0, because nothing is rounded there.
+"""
+
+from ..fixedpoint import ITEMSIZE
+from .thumb_asm import ASR, GT, LT
+
+SATURATED = {"b": (-128, 127), "B": (0, 255), "h": (-32768, 32767), "H": (0, 65535)}
+
+
+def refuses(spec):
+    """None, or why 32 bits and the instructions here are not enough for a layer's scale."""
+    if spec.wide:
+        return "an accumulator of 64 bits"
+    if spec.kind == "exact":
+        return None
+    reach = max(-spec.bound[0], spec.bound[1]) << max(0, max(spec.shift))
+    if spec.kind == "tflite" and reach >= 1 << 30:
+        return "an accumulator of 31 bits"
+    for shift in spec.shift:
+        if reach + abs(_offset(spec, shift)) >= 1 << 31:
+            return "a zero point that leaves 32 bits when shifted left by %d" % -shift
+    if spec.out_dtype in "hH" and (spec.activation_min, spec.activation_max) != SATURATED[spec.out_dtype]:
+        return "an activation range in 16-bit outputs"
+    return None
+
+
+def _offset(spec, shift):
+    """What is added ahead of the shift to the right."""
+    n = max(0, -shift)
+    return (spec.output_zero_point << n) + (1 << n >> 1)
+
+
+class Scale:
+    """A layer's scale; `doubled` tells whether the sums arrive as 2 * acc.
+
+    words  how many 32-bit constants a channel has in the layer's table
+    """
+
+    def __init__(self, spec, doubled):
+        self.spec = spec
+        self.doubled = doubled
+        self.exact = spec.kind == "exact"
+        self.tflite = spec.kind == "tflite"
+        self.mixed = not self.exact and max(spec.shift) >= 0
+        self.words = 0 if self.exact else 2 + self.tflite + 2 * self.mixed
+
+    def constants(self, channel):
+        """The words of an output channel, in the order in which emit() reads them."""
+        if self.exact:
+            return []
+        shift = self.spec.shift[channel]
+        n = max(0, -shift)
+        words = [self.spec.multiplier[channel]] if self.tflite else []
+        if self.mixed:
+            left = max(0, shift) + (1 if self.tflite and not self.doubled else 0)
+            words = [left] + words + [-1 if n else 0]
+        return words + [_offset(self.spec, shift), n]
+
+    def emit(self, asm, sums, load, temps):
+        """Turn the sums of one channel, registers, into outputs, still in registers.
+
+        load   load(registers) emits what loads the channel's next constants, as many as there are registers
+        temps  two or three registers, rising
+        """
+        if self.exact:
+            return
+        a, b, c = temps[0], temps[-2], temps[-1]
+        if self.mixed:
+            self._mixed(asm, sums, load, a, temps[1])
+        else:
+            if self.tflite:
+                load(temps if len(temps) == 3 else (a,))
+                for r in sums:
+                    if not self.doubled:
+                        asm.add(r, r, r)
+                    asm.smmulr(r, r, a)
+            if not self.tflite or len(temps) == 2:
+                load((b, c))
+            for r in sums:
+                asm.add(r, r, r, ASR, 31)
+                asm.add(r, r, b)
+                asm.asr(r, r, c)
+        for r in sums:
+            self._limit(asm, r)
+
+    def _mixed(self, asm, sums, load, a, b):
+        load((a,))
+        for r in sums:
+            asm.lsl(r, r, a)
+        if self.tflite:
+            load((a,))
+            for r in sums:
+                asm.smmulr(r, r, a)
+        load((a,))
+        for r in sums:
+            asm.and_(b, a, r, ASR, 31)
+            asm.add(r, r, b)
+        load((a, b))
+        for r in sums:
+            asm.add(r, r, a)
+            asm.asr(r, r, b)
+
+    def _limit(self, asm, r):
+        dtype = self.spec.out_dtype
+        bits = 8 if dtype in "bB" else 16
+        if dtype in "bh":
+            asm.ssat(r, bits, r)
+        else:
+            asm.usat(r, bits, r)
+        least, most = SATURATED[dtype]
+        for bound, edge, condition in (
+            (self.spec.activation_min, least, LT),
+            (self.spec.activation_max, most, GT),
+        ):
+            if bound != edge:
+                asm.cmpi(r, bound)
+                asm.it(condition)
+                asm.constant(r, bound)
+
+    def store(self, asm, r, out, offset):
+        """Store an output."""
+        size = ITEMSIZE[self.spec.out_dtype]
+        if size == 1:
+            asm.strb(r, out, offset)
+        elif size == 2:
+            asm.strh(r, out, offset)
+        else:
+            asm.str(r, out, offset)
+
+
+def from_table(asm, table):
+    """What emit() calls to load constants from where a register points to, which moves on."""
+
+    def load(registers):
+        if len(registers) > 1:
+            asm.ldm(table, registers)
+        else:
+            asm.ldr_then(registers[0], table, 4)
+
+    return load
