@@ -1,0 +1,328 @@
+"""Two rows of the input at a time as words of planes in scratch, a plane for each channel: for filters.py.
+
+Rows outside the image come from a blank row behind the planes (border "constant"), or
+are the rows that "edge" and "reflect" name. Columns outside are constants, or copies
+of columns that were just written.
+"""
+
+from ..fixedpoint import ITEMSIZE
+from ..spec import source_index
+from .thumb_asm import CC, GE, LR, LT, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
+
+_OUTER_MOST = 16  # columns outside the image, left and right
+
+# on the stack, behind what filters.py keeps there
+BASE, FIRST, SOURCE_Y, SLIDES, LEFT_TO_FILL, FILL_Y, FILL_AT, UPPER, LOWER_ROW, QUADS, PLANE_AT = range(64, 108, 4)
+FRAME = 112
+
+
+def refuses(spec):
+    """None, or why rows of this layer can't be filled."""
+    if max(spec.input_shape[0], spec.input_shape[1]) > 65534:
+        return "an image side over 65534"
+    if sum(spec.padding[1]) > _OUTER_MOST:
+        return "more than %d columns outside the image" % _OUTER_MOST
+    return None
+
+
+def blank_bytes(spec):
+    """What a row of the border's constant takes, in bytes."""
+    return (spec.input_shape[1] * spec.input_shape[2] + 3) // 4 * 4 if spec.border == "constant" else 0
+
+
+def emit_blank(asm, spec, rows):
+    """Write the blank row; r2 is scratch."""
+    size = blank_bytes(spec)
+    if size:
+        asm.plus(R0, R2, rows.blank)
+        asm.constant(R1, (spec.border_value & 255) * 0x01010101)
+        asm.plus(R2, R0, size)
+        asm.label("blank")
+        asm.str_then(R1, R0, 4)
+        asm.cmp(R0, R2)
+        asm.b("blank", NE)
+
+
+def emit_begin(asm, spec, rows):
+    """Before the first pass."""
+    asm.constant(R0, 0)
+    asm.constant(R1, -spec.padding[0][0])
+    asm.constant(R2, rows.passes)
+    asm.str(R0, SP, FIRST)
+    asm.str(R1, SP, SOURCE_Y)
+    asm.str(R2, SP, SLIDES)
+
+
+def emit_next(asm, spec, rows, window):
+    """After a pass: where the next one reads, and where its windows begin."""
+    asm.ldr(R0, SP, SOURCE_Y)
+    asm.addi(R0, R0, 2 * spec.stride[0])
+    asm.str(R0, SP, SOURCE_Y)
+    if rows.passes > 1:
+        asm.ldr(R1, SP, window)
+        asm.addi(R1, R1, rows.slide)
+        asm.constant(R2, rows.pairs - spec.stride[0])
+        asm.ldr(R0, SP, SLIDES)
+        asm.subs(R0, 1)
+        asm.b("slid", NE)
+        asm.constant(R0, rows.passes)
+        asm.ldr(R1, SP, BASE)
+        asm.constant(R2, 0)
+        asm.label("slid")
+        asm.str(R0, SP, SLIDES)
+        asm.str(R1, SP, window)
+        asm.str(R2, SP, FIRST)
+
+
+def emit_rows(asm, spec, rows, window, x):
+    """Copy the pairs of rows from FIRST on to the columns of `window`."""
+    asm.ldr(R3, SP, FIRST)
+    asm.ldr(R0, SP, SOURCE_Y)
+    asm.ldr(R1, SP, window)
+    asm.constant(R2, rows.pairs)
+    asm.add(R0, R0, R3, 0, 1)
+    asm.add(R1, R1, R3, 0, 2)
+    asm.sub(R2, R2, R3)
+    asm.label("fill")
+    asm.str(R0, SP, FILL_Y)
+    asm.str(R1, SP, FILL_AT)
+    asm.str(R2, SP, LEFT_TO_FILL)
+    _source(asm, spec, rows, x, "upper ")
+    asm.str(R0, SP, UPPER)
+    asm.ldr(R0, SP, FILL_Y)
+    asm.addi(R0, R0, 1)
+    _source(asm, spec, rows, x, "lower ")
+    asm.mov(R1, R0)
+    asm.ldr(R0, SP, UPPER)
+    asm.ldr(R2, SP, FILL_AT)
+    _channels(asm, spec, rows)
+    asm.ldr(R2, SP, LEFT_TO_FILL)
+    asm.ldr(R1, SP, FILL_AT)
+    asm.ldr(R0, SP, FILL_Y)
+    asm.addi(R1, R1, 4)
+    asm.addi(R0, R0, 2)
+    asm.subs(R2, 1)
+    asm.b("fill", NE)
+
+
+def _source(asm, spec, rows, x, name):
+    """r0 = the address of row r0 of the image, which may lie outside."""
+    height = spec.input_shape[0]
+    asm.constant(R2, height)
+    asm.cmp(R0, R2)
+    asm.b(name + "inside", CC)  # unsigned: a negative row is a large one
+    if spec.border == "constant":
+        asm.ldr(R2, SP, BASE)
+        asm.plus(R0, R2, rows.blank)
+        asm.b(name + "found")
+    else:
+        # rows that only complete a pair may lie further out than a border goes: any row will do
+        asm.constant(R3, 0)
+        asm.cmpi(R0, 0)
+        asm.b(name + "below", GE)
+        if spec.border == "edge":
+            asm.mov(R0, R3)
+        else:
+            asm.sub(R0, R3, R0)
+            asm.cmp(R0, R2)
+            asm.it(GE)
+            asm.mov(R0, R3)
+        asm.b(name + "inside")
+        asm.label(name + "below")
+        if spec.border == "edge":
+            asm.addi(R0, R2, -1)
+        else:
+            asm.constant(R2, 2 * height - 2)
+            asm.sub(R0, R2, R0)
+            asm.cmpi(R0, 0)
+            asm.it(LT)
+            asm.mov(R0, R3)
+    asm.label(name + "inside")
+    asm.constant(R2, spec.pitch)
+    asm.ldr(R3, SP, x)
+    asm.mla(R0, R0, R2, R3)
+    asm.label(name + "found")
+
+
+def _channels(asm, spec, rows):
+    """Rows r0 and r1 to the words r2 of every plane."""
+    channels = spec.input_shape[2]
+    if channels == 1:
+        _one_channel(asm, spec, rows)
+        return
+    quads = channels // 4
+    if quads:
+        asm.constant(R12, quads)
+        asm.label("channels")
+        asm.str(R12, SP, QUADS)
+        asm.str(R2, SP, PLANE_AT)
+        _four_channels(asm, spec, rows)
+        asm.ldr(R2, SP, PLANE_AT)
+        asm.plus(R2, R2, 4 * rows.plane)
+        asm.ldr(R0, SP, UPPER)
+        asm.ldr(R1, SP, LOWER_ROW)
+        asm.addi(R0, R0, 4)
+        asm.addi(R1, R1, 4)
+        asm.ldr(R12, SP, QUADS)
+        asm.addi(R12, R12, -1)
+        asm.cmpi(R12, 0)
+        asm.b("channels", NE)
+    if channels % 4:
+        asm.constant(R12, channels % 4)
+        asm.label("channel rest")
+        asm.mov(R10, R0)
+        asm.mov(R11, R1)
+        asm.mov(R9, R2)
+        _channel(asm, spec, rows)
+        asm.addi(R0, R10, 1)
+        asm.addi(R1, R11, 1)
+        asm.plus(R2, R9, rows.plane)
+        asm.addi(R12, R12, -1)
+        asm.cmpi(R12, 0)
+        asm.b("channel rest", NE)
+
+
+def _sides(spec, rows):
+    """Columns left of the image, in it, and right of it."""
+    left = min(spec.padding[1][0], rows.columns)
+    middle = min(spec.input_shape[1], rows.columns - left)
+    return left, middle, rows.columns - left - middle
+
+
+def _outer(asm, spec, rows, places):
+    """Columns outside of the planes whose first words the registers `places` hold; r3 is lost."""
+    left, middle, right = _sides(spec, rows)
+    columns = list(range(left)) + list(range(left + middle, rows.columns))
+    for column in columns:
+        if spec.border == "constant":
+            source = None
+            if column == columns[0]:
+                asm.constant(R3, spec.border_value & 0xFFFF | spec.border_value << 16)
+        else:
+            source = left + source_index(column - left, spec.input_shape[1], spec.border)
+        for place in places:
+            if source is not None:
+                _far(asm, asm.ldr, place, source * rows.column)
+            _far(asm, asm.str, place, column * rows.column)
+
+
+def _far(asm, access, place, offset):
+    if offset > 4092:
+        asm.plus(LR, place, offset)
+        access(R3, LR)
+    else:
+        access(R3, place, offset)
+
+
+def _one_channel(asm, spec, rows):
+    """The only plane: four columns are four bytes of each row."""
+    left, middle, right = _sides(spec, rows)
+    spread = asm.sxtb16 if spec.dtype == "b" else asm.uxtb16
+    step = rows.column
+    asm.mov(R9, R2)
+    asm.plus(R2, R2, left * step)
+    fours = middle // 4
+    if fours:
+        if fours > 1:
+            asm.constant(R12, fours)
+            asm.add(R12, R0, R12, 0, 2)
+            asm.label("columns")
+        asm.ldr_then(R3, R0, 4)
+        asm.ldr_then(R4, R1, 4)
+        spread(R5, R3)
+        spread(R3, R3, 8)
+        spread(R6, R4)
+        spread(R4, R4, 8)
+        asm.pkhbt(R7, R5, R6, 16)
+        asm.pkhtb(R6, R6, R5, 16)
+        asm.pkhbt(R5, R3, R4, 16)
+        asm.pkhtb(R4, R4, R3, 16)
+        for r in (R7, R5, R6, R4):
+            asm.str_then(r, R2, step)
+        if fours > 1:
+            asm.cmp(R0, R12)
+            asm.b("columns", NE)
+    for _ in range(middle % 4):
+        _word(asm, spec, 1)
+        asm.str_then(R3, R2, step)
+    _outer(asm, spec, rows, (R9,))
+
+
+def _word(asm, spec, step):
+    """r3 = the next item of rows r0 and r1."""
+    load = asm.ldrsb_then if spec.dtype == "b" else asm.ldrb_then
+    if step <= 255:
+        load(R3, R0, step)
+        load(R4, R1, step)
+    else:
+        load(R3, R0, 0)
+        load(R4, R1, 0)
+        asm.plus(R0, R0, step)
+        asm.plus(R1, R1, step)
+    asm.pkhbt(R3, R3, R4, 16)
+
+
+def _channel(asm, spec, rows):
+    """One plane of several: r2, which is lost as r0 and r1 are; r9-r12 stay."""
+    left, middle, right = _sides(spec, rows)
+    asm.mov(R8, R2)
+    asm.plus(R2, R2, left * rows.column)
+    if middle > 1:
+        asm.constant(R5, middle)
+        asm.label("channel columns")
+    _word(asm, spec, spec.input_shape[2])
+    asm.str_then(R3, R2, rows.column)
+    if middle > 1:
+        asm.subs(R5, 1)
+        asm.b("channel columns", NE)
+    _outer(asm, spec, rows, (R8,))
+
+
+def _four_channels(asm, spec, rows):
+    """Four planes from r2 on: a column is four bytes of each row."""
+    left, middle, right = _sides(spec, rows)
+    spread = asm.sxtb16 if spec.dtype == "b" else asm.uxtb16
+    channels = spec.input_shape[2]
+    asm.str(R0, SP, UPPER)
+    asm.str(R1, SP, LOWER_ROW)
+    planes = (R2, R8, R9, R10)
+    for before, after in zip(planes, planes[1:]):
+        asm.plus(after, before, rows.plane)
+    if left or right:
+        _outer_constants(asm, spec, rows, planes)
+    for place in planes:
+        asm.plus(place, place, left * rows.column)
+    if middle > 1:
+        asm.constant(R12, middle)
+        asm.label("four channels")
+    if channels <= 255:
+        asm.ldr_then(R3, R0, channels)
+        asm.ldr_then(R4, R1, channels)
+    else:
+        asm.ldr(R3, R0)
+        asm.ldr(R4, R1)
+        asm.plus(R0, R0, channels)
+        asm.plus(R1, R1, channels)
+    spread(R5, R3)
+    spread(R3, R3, 8)
+    spread(R6, R4)
+    spread(R4, R4, 8)
+    asm.pkhbt(R7, R5, R6, 16)
+    asm.pkhtb(R6, R6, R5, 16)
+    asm.pkhbt(R5, R3, R4, 16)
+    asm.pkhtb(R4, R4, R3, 16)
+    for r, place in zip((R7, R5, R6, R4), planes):
+        asm.str_then(r, place, rows.column)
+    if middle > 1:
+        asm.addi(R12, R12, -1)
+        asm.cmpi(R12, 0)
+        asm.b("four channels", NE)
+    if spec.border != "constant" and (left or right):
+        for place in planes:
+            asm.plus(place, place, -(left + middle) * rows.column)
+        _outer(asm, spec, rows, planes)
+
+
+def _outer_constants(asm, spec, rows, planes):
+    if spec.border == "constant":
+        _outer(asm, spec, rows, planes)
