@@ -123,7 +123,8 @@ class Backend:
     def refuses(spec):
         if spec.dtype + spec.out_dtype != "bb" or spec.kind != "tflite" or spec.kernel_zero_point:
             return "not a plain int8 layer"
-        if spec.border != "constant" or spec.border_value != spec.input_zero_point or spec.dilation != (1, 1):
+        outside = spec.border != "constant" or spec.border_value != spec.input_zero_point
+        if (outside and spec.padding != ((0, 0), (0, 0))) or spec.dilation != (1, 1):
             return "a border or a dilation"
         return None
 
