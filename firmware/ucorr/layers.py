@@ -22,6 +22,8 @@ class Layer:
 
     spec     Spec
     backend  None for the fastest that takes the layer, or a name of backends.NAMES
+    budget   None, or the most bytes that packed weights may take: machine code has a faster and
+             a smaller packing (other backends have one)
 
     Calling layer(x, out) computes out from x and returns out; both are any buffers
     of the right size, x of spec.dtype and out of spec.out_dtype, rows, then columns,
@@ -30,11 +32,11 @@ class Layer:
 
     worst_error = 0.0
 
-    def __init__(self, spec, backend=None):
+    def __init__(self, spec, backend=None, budget=None):
         self.spec = spec
         self.out_shape = spec.out_shape
         self.shift = spec.shift
-        self.backend, self.plan = backends.choose(spec, backend)
+        self.backend, self.plan = backends.choose(spec, backend, budget)
         self.scratch_bytes = self.plan.scratch_bytes
         self.weight_bytes = self.plan.weight_bytes
         self._scratch = array("i", bytes((self.scratch_bytes + 3) // 4 * 4))
@@ -117,6 +119,9 @@ class _Weighted(Layer):
 
     def __init__(self, flat, input_shape, kernel_shape, bits, backend, options):
         options["out_dtype"] = options.get("out_dtype", "i")
+        budget = options.pop("budget", None)
+        if budget is not None:
+            integer("budget", budget, 0, 1 << 30)
         float_bits = min(bits, 8 * ITEMSIZE.get(options.get("dtype", "b"), 1))
         ints, worst, shifts = _quantized(flat, kernel_shape[0], float_bits, options)
         limit = (1 << (bits - 1)) - 1
@@ -124,7 +129,7 @@ class _Weighted(Layer):
         integer("kernel", max(ints), -limit - 1, limit)
         if not isinstance(ints, array):
             ints = array("b" if bits == 8 else "h", ints)
-        Layer.__init__(self, Spec(input_shape, kernel_shape, ints, **options), backend)
+        Layer.__init__(self, Spec(input_shape, kernel_shape, ints, **options), backend, budget)
         if shifts:
             self.worst_error = worst
             self.shift = array("b", shifts)
@@ -136,7 +141,7 @@ class Correlate2D(_Weighted):
     kernel   (height, width), ints -32768..32767 or floats
     shape    (height, width) of the image, one channel
     options  dtype "b", out_dtype "i", stride, dilation, padding, border, border_value, pitch,
-             bias, multiplier, shift, zero points, activation range: see Spec
+             bias, multiplier, shift, zero points, activation range: see Spec; budget: see Layer
     out_shape is (height, width). Errors: see Spec and Layer.
     """
 

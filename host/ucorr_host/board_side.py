@@ -139,6 +139,8 @@ def solve(message, payload):
         "macs": spec.macs,
         "scratch_bytes": layer.scratch_bytes,
         "weight_bytes": layer.weight_bytes,
+        "code_bytes": getattr(layer.plan, "code_bytes", None),
+        "packing": getattr(layer.plan, "packing", None),
         unit: best,
         "guards_intact": untouched,
     }

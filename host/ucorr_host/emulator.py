@@ -1,14 +1,25 @@
-"""Cortex-M cores for generated code: Unicorn runs it, every buffer between pages that nothing may touch."""
+"""Cortex-M cores for generated code: Unicorn runs it, every buffer between pages that nothing may touch.
+
+The targets cortex-m* of `simulate`: the firmware's own Python runs in this process, with a backend `thumb` whose code
+is executed on the emulated core. Layers that the backend refuses run on another one, as on a board.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import capstone
+import ucorr.backends
 import unicorn
+from ucorr.codegen.plan import Plan, select
 from unicorn import arm_const
+
+from . import board_side
+from .micropython import TargetError
 
 PAGE = 4096
 STACK_BYTES = 8192
@@ -112,3 +123,42 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
         view[:] = machine.mem_read(place, len(view))
     stack = bytes(machine.mem_read(top - STACK_BYTES, STACK_BYTES))
     return Run(counted, len(stack.lstrip(b"\xa5")))
+
+
+_counted = SimpleNamespace(instructions=0, stack=0)
+
+
+def backend(core: str) -> Any:
+    """The backend `thumb` of a core, with the contract of ucorr.backends."""
+    level = CORES[core].level
+
+    class Emulated(Plan):  # type: ignore[misc]
+        """A layer whose code runs on the core."""
+
+        def run(self, x: Any, out: Any, scratch: Any) -> None:
+            for at_end in (True, False):
+                run = call(core, self.code, x, out, scratch, self.table, at_end=at_end)
+            _counted.instructions += run.instructions
+            _counted.stack = max(_counted.stack, run.stack)
+
+    def refuses(spec: Any, budget: int | None = None) -> str | None:
+        found = select(spec, level, budget)
+        return found if isinstance(found, str) else None
+
+    return SimpleNamespace(refuses=refuses, prepare=lambda spec, budget=None: Emulated(spec, level, budget))
+
+
+def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
+    """The answer of an emulated core to a message of board_side.py. raises TargetError"""
+    clock = ("instructions", lambda: _counted.instructions, lambda end, start: end - start)
+    _counted.stack = 0
+    with patch.dict(ucorr.backends._modules, thumb=backend(target)), patch.object(board_side, "clock", clock):
+        answer, data = board_side.answer_to({**message, "target": target}, payload)
+    if "error" in answer:
+        raise TargetError(f"{answer['error']} on {target}: {answer['message']}\n{answer['traceback'].rstrip()}")
+    answer["prepare_instructions"] = None  # this process's Python made the code
+    if answer.get("backend") == "thumb":
+        answer["stack_bytes"] = _counted.stack
+    else:
+        answer["instructions"] = None
+    return answer, data

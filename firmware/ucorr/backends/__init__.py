@@ -2,8 +2,10 @@
 
 A backend is a module with two functions:
 
-    refuses(spec)  None, or the reason why this backend can't run the layer
-    prepare(spec)  a plan: pack weights, make tables, once
+    refuses(spec, budget)  None, or the reason why this backend can't run the layer
+    prepare(spec, budget)  a plan: pack weights, make tables, once
+
+where budget is the most bytes that packed weights may take, or None,
 
 and a plan has
 
@@ -19,13 +21,15 @@ fails when its module is imported; the reason is kept for `ucorr.info()`.
 
 from ..heap import Tidy
 
-NAMES = ("viper", "portable")  # the fastest first
+NAMES = ("thumb", "viper", "portable")  # the fastest first
 
 _modules = {}  # name -> module, or the reason why there is none
 
 
 def _import(name):
-    if name == "viper":
+    if name == "thumb":
+        from . import thumb as module
+    elif name == "viper":
         from . import viper as module
     else:
         from . import portable as module
@@ -43,7 +47,7 @@ def probe(name):
     return _modules[name]
 
 
-def choose(spec, backend=None):
+def choose(spec, backend=None, budget=None):
     """(name, plan) of the fastest backend that takes the layer, or of the one asked for.
 
     raises ValueError when the backend asked for is unknown, absent here or refuses the layer
@@ -52,9 +56,9 @@ def choose(spec, backend=None):
         raise ValueError("backend: %r, wanted one of %s" % (backend, " ".join(NAMES)))
     for name in NAMES if backend is None else (backend,):
         module = probe(name)
-        reason = module if isinstance(module, str) else module.refuses(spec)
+        reason = module if isinstance(module, str) else module.refuses(spec, budget)
         if reason is None:
-            return name, module.prepare(spec)
+            return name, module.prepare(spec, budget)
         if backend is not None:
             raise ValueError("backend: %r can't run here (%s), wanted another" % (backend, reason))
     raise ValueError("backend: none takes this layer")  # portable takes all of them

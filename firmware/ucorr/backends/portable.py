@@ -17,12 +17,12 @@ from ..fixedpoint import clamp, limbs, requantize64, rounding_shift, scale_high
 from ..spec import source_index
 
 
-def refuses(spec):
+def refuses(spec, budget=None):
     """Portable takes every layer."""
     return None
 
 
-def prepare(spec):
+def prepare(spec, budget=None):
     return Portable(spec)
 
 

@@ -47,8 +47,8 @@ _SLIDE_BUDGET = 1024  # bytes of scratch through which the windows slide before 
 _NARROW_FROM = 4  # output channels per group from which sum(u) is cheaper than 4-byte weights
 
 
-def refuses(spec):
-    """None, or why viper can't run the layer."""
+def refuses(spec, budget=None):
+    """None, or why viper can't run the layer. Its packing has one size: a budget changes nothing."""
     if max(spec.input_shape[0], spec.input_shape[1]) > 65534:
         return "an image side over 65534"
     if spec.wide:
@@ -59,7 +59,7 @@ def refuses(spec):
     return None
 
 
-def prepare(spec):
+def prepare(spec, budget=None):
     return Viper(spec)
 
 

@@ -22,8 +22,8 @@ zero point of x is in the start. `compact` weights are 8 bits, w0 w2 w1 w3 of fo
 SXTB16 takes apart; then two channels (four for a single pixel) are all that registers hold.
 
 Registers: r0-r3 sums of the first pixel, r4-r7 of the second, r8 window, r9 table,
-r10-r12 and lr data; with compact weights lr is the output. Windows need no alignment: a word at an odd halfword is allowed on
-ARMv7-M, for LDR, not for LDRD and LDM, which read only the table.
+r10-r12 and lr data; with compact weights lr is the output. Windows may begin at an odd
+halfword: ARMv7-M allows that to LDR, not to LDRD and LDM, which are kept to what is aligned.
 """
 
 from array import array
@@ -61,6 +61,43 @@ def refuses(spec, level):
     return None
 
 
+def is_small(spec):
+    """Whether compact packing, 8 bits, takes a layer's weights."""
+    zero = spec.kernel_zero_point
+    return -128 <= min(spec.weights) - zero and max(spec.weights) - zero <= 127
+
+
+def table_bytes(spec, compact):
+    """What the table of a layer takes."""
+    return 4 * Blocks(spec, compact).table_words
+
+
+class Blocks:
+    """How the work on one layer is cut.
+
+    pixels, wide   output columns and channels that registers hold at a time
+    block          taps in a block; unrolled blocks in a chunk, the body of a loop; chunks in a window
+    padded         taps of a window in whole chunks
+    firsts         the first channel, within a group, of each `wide`
+    """
+
+    def __init__(self, spec, compact):
+        per_group = spec.kernel_shape[0] // spec.groups
+        self.pixels = 2 if spec.out_shape[1] > 1 else 1
+        self.wide = min(4 if self.pixels == 1 or not compact else 2, per_group)
+        self.block = 4 if compact else 2
+        blocks = (spec.taps + self.block - 1) // self.block
+        self.chunks = (blocks + _UNROLLED - 1) // _UNROLLED
+        self.unrolled = (blocks + self.chunks - 1) // self.chunks
+        self.padded = self.chunks * self.unrolled * self.block
+        self.firsts = list(range(0, per_group - self.wide + 1, self.wide))
+        if per_group % self.wide:
+            self.firsts.append(per_group - self.wide)  # the last channels once more, rather than fewer at a time
+        self.weight_words = self.padded * self.wide // (4 if compact else 2)
+        words = self.wide * (1 + Scale(spec, True).words) + self.weight_words
+        self.table_words = spec.groups * len(self.firsts) * words
+
+
 class Shape:
     """Sizes in scratch, in bytes."""
 
@@ -87,47 +124,32 @@ class Conv:
         self.scratch_bytes = shape.scratch_bytes
         self.compact = compact
         self.aligned = shape.step % 4 == 0 and shape.slide % 4 == 0  # every window is at a whole word
-        per_group = spec.kernel_shape[0] // spec.groups
-        pixels = 2 if spec.out_shape[1] > 1 else 1
-        self.wide = min(4 if pixels == 1 or not compact else 2, per_group)  # channels at a time
+        self.cut = Blocks(spec, compact)
+        self.wide = self.cut.wide
         self.doubled = spec.kind == "tflite" and not compact and _doubles(spec)
         self.scale = Scale(spec, self.doubled)
-        self._set_blocks(spec.taps)
-        self.firsts = list(range(0, per_group - self.wide + 1, self.wide))
-        if per_group % self.wide:
-            self.firsts.append(per_group - self.wide)  # the last channels once more, rather than fewer at a time
         self.asm = Assembler(level)
-        self._emit(pixels, per_group)
+        self._emit()
         self.code = self.asm.finish()
         self.asm = None
-        self.table = self._pack(per_group)
-
-    def _set_blocks(self, taps):
-        """Taps in blocks, blocks in equal chunks that are the body of a loop."""
-        self.block = 4 if self.compact else 2
-        blocks = (taps + self.block - 1) // self.block
-        self.chunks = (blocks + _UNROLLED - 1) // _UNROLLED
-        self.unrolled = (blocks + self.chunks - 1) // self.chunks
-        self.padded = self.chunks * self.unrolled * self.block
+        self.table = self._pack()
 
     # The table
 
-    def _pack(self, per_group):
+    def _pack(self):
         spec, wide, scale = self.spec, self.wide, self.scale
-        size = 1 if self.compact else 2
-        weight_words = self.padded * wide * size // 4
-        total = spec.groups * len(self.firsts) * (wide * (1 + scale.words) + weight_words)
-        table = array("i", bytes(4 * total))
+        per_group = spec.kernel_shape[0] // spec.groups
+        table = array("i", bytes(4 * self.cut.table_words))
         at = 0
         for group in range(spec.groups):
-            for first in self.firsts:
+            for first in self.cut.firsts:
                 channels = range(group * per_group + first, group * per_group + first + wide)
                 for o in channels:
                     table[at] = self._start(o)
                     at += 1
                 for n, o in enumerate(channels):
                     self._pack_weights(table, at, n, o)
-                at += weight_words
+                at += self.cut.weight_words
                 for o in channels:
                     for word in scale.constants(o):
                         table[at] = word
@@ -177,8 +199,10 @@ class Conv:
 
     # The code
 
-    def _emit(self, pixels, per_group):
-        asm, spec, shape = self.asm, self.spec, self.shape
+    def _emit(self):
+        asm, spec, shape, cut = self.asm, self.spec, self.shape, self.cut
+        pixels = cut.pixels
+        per_group = spec.kernel_shape[0] // spec.groups
         out_size = ITEMSIZE[spec.out_dtype]
         out_height, out_width, out_channels = spec.out_shape
         pixel_bytes = out_channels * out_size
@@ -202,7 +226,7 @@ class Conv:
         # all channels of a row, `wide` at a time
         asm.ldr(R0, SP, TABLE)
         asm.ldr(R1, SP, OUT)
-        asm.constant(R2, len(self.firsts))
+        asm.constant(R2, len(cut.firsts))
         asm.str(R0, SP, QUAD)
         asm.str(R1, SP, OUT_QUAD)
         asm.str(R2, SP, QUADS)
@@ -217,10 +241,9 @@ class Conv:
         if pairs > 1:
             asm.plus(R2, R1, pairs * pixels * pixel_bytes)
             asm.str(R2, SP, OUT_END)
-        if self.chunks > 1:
+        if cut.chunks > 1:
             asm.ldr(R1, SP, QUAD)
-            weights = self.padded * self.wide * (1 if self.compact else 2)
-            asm.plus(R1, R1, 4 * self.wide + weights)
+            asm.plus(R1, R1, 4 * (self.wide + cut.weight_words))
             asm.str(R1, SP, WEIGHTS_END)
         asm.label("pixels")
         self._pixels(pixels, pixel_bytes, "chunk")
@@ -236,7 +259,7 @@ class Conv:
         asm.plus(R1, R1, self.wide * out_size)
         asm.subs(R0, 1)
         left = per_group % self.wide
-        if left and len(self.firsts) > 1:
+        if left and len(cut.firsts) > 1:
             asm.cmpi(R0, 1)
             asm.it(EQ)
             asm.addi(R1, R1, (left - self.wide) * out_size)
@@ -284,20 +307,20 @@ class Conv:
         else:
             asm.ldr_then(R0, R9, 4)
             asm.mov(R4, R0)
-        if self.chunks > 1:
+        if self.cut.chunks > 1:
             asm.label(label)
-        for _ in range(self.unrolled):
+        for _ in range(self.cut.unrolled):
             if not self.compact:
                 self._two_taps(pixels)
             elif pixels == 2 or wide <= 2:
                 self._four_taps(pixels)
             else:
                 self._four_taps_of_one()
-        if self.chunks > 1:
+        if cut.chunks > 1:
             asm.ldr(R10, SP, WEIGHTS_END)
             asm.cmp(R9, R10)
             asm.b(label, NE)
-        asm.plus(R8, R8, pixels * step - 2 * self.padded)
+        asm.plus(R8, R8, pixels * step - 2 * self.cut.padded)
         if not self.compact:
             asm.ldr(LR, SP, OUT_AT)
         load = from_table(asm, R9)

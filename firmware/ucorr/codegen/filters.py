@@ -31,7 +31,7 @@ table r9, and r4-r7, r10-r12 shared by weights and pairs.
 from array import array
 
 from ..fixedpoint import ITEMSIZE
-from . import fill, planes
+from . import planes
 from .scale import Scale
 from .scale import refuses as scale_refuses
 from .thumb_asm import ARMV7EM, LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP, Assembler
@@ -64,6 +64,19 @@ def refuses(spec, level):
     if Rows(spec).scratch_bytes > _SCRATCH_MOST:
         return "rows that take more than %d bytes of scratch" % _SCRATCH_MOST
     return None
+
+
+def table_bytes(spec):
+    """What the table of a layer takes."""
+    rows = Rows(spec)
+    kw = spec.kernel_shape[2]
+    copies = kw if _holds(spec, rows) else 2 * kw
+    return 4 * spec.kernel_shape[0] * (4 + copies * len(rows.words) + Scale(spec, True).words)
+
+
+def _holds(spec, rows):
+    """Whether registers hold all weights of a channel."""
+    return rows.pairs == 2 and spec.kernel_shape[2] * len(rows.words) <= _RESIDENT_WORDS
 
 
 class Rows:
@@ -128,7 +141,7 @@ class Filters:
         self.scratch_bytes = rows.scratch_bytes
         kw = spec.kernel_shape[2]
         words = kw * len(rows.words)
-        self.resident = rows.pairs == 2 and words <= _RESIDENT_WORDS
+        self.resident = _holds(spec, rows)
         if self.resident:
             self.weights = tuple(range(R4, R4 + words))
             self.pairs = (R10, R11)

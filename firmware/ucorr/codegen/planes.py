@@ -5,7 +5,6 @@ are the rows that "edge" and "reflect" name. Columns outside are constants, or c
 of columns that were just written.
 """
 
-from ..fixedpoint import ITEMSIZE
 from ..spec import source_index
 from .thumb_asm import CC, GE, LR, LT, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
 
