@@ -17,8 +17,8 @@ MPY_6_3 = 0x306  # version 6, native sub-version 3: MicroPython 1.23 and later
 def test_every_file_compiles_for_every_core_viper_included(arch):
     # ARMv6-M's branches reach 2 kB: a longer loop is refused by its native emitter.
     compiled, as_source = cross_compile(package_files(), arch, MPY_6_3)
-    assert as_source == []
-    assert {name[:-4] for name in compiled} == {name[:-3] for name in package_files()}
+    assert as_source == ([] if arch.startswith("arm") else ["backends/thumb_call.py"])
+    assert {name.partition(".")[0] for name in compiled} == {name[:-3] for name in package_files()}
 
 
 @pytest.mark.parametrize("path", sorted(package_dir().rglob("*.py")), ids=lambda path: path.stem)

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 import pytest
 from commands import assert_one_sentence, command
+from ucorr_host.emulator import CORES
 from ucorr_host.simulator import targets
 from ucorr_tools import tables
 from ucorr_tools.picture import photograph, save
@@ -18,8 +19,8 @@ from ucorr_tools.qemu.machines import MACHINES
 
 
 def test_every_machine_is_a_target_and_has_a_folder():
-    assert set(entry_points(group="ucorr.targets").names) == set(MACHINES)
-    assert targets() == ["cpython", "micropython", *sorted(MACHINES)]
+    assert set(entry_points(group="ucorr.targets").names) == {*MACHINES, *CORES}
+    assert targets() == ["cpython", "micropython", *sorted([*MACHINES, *CORES])]
     folders = {path.parent.name for path in BOARDS.glob("*/mpconfigboard.mk")}
     assert folders == {machine.folder for machine in MACHINES.values()}
     assert all(set(MACHINES) >= {name, *tables.OTHERS, *tables.CORES} for name in [tables.COUNTED])
@@ -149,6 +150,6 @@ def test_bench_measures_layers_on_a_process_and_leaves_unknown_fields_null():
 
 
 def test_bench_refuses_what_it_does_not_know():
-    result = command("ucorr", "bench", "--layers", "az", "--backend", "thumb")
+    result = command("ucorr", "bench", "--layers", "az", "--backend", "tumb")
     assert result.returncode == 2
-    assert "unknown layer or backend: z thumb" in result.stderr
+    assert "unknown layer or backend: z tumb" in result.stderr

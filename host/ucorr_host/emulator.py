@@ -132,7 +132,7 @@ def backend(core: str) -> Any:
     """The backend `thumb` of a core, with the contract of ucorr.backends."""
     level = CORES[core].level
 
-    class Emulated(Plan):  # type: ignore[misc]
+    class Emulated(Plan):
         """A layer whose code runs on the core."""
 
         def run(self, x: Any, out: Any, scratch: Any) -> None:

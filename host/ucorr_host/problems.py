@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import ucorr
 from numpy.typing import NDArray
+from ucorr.codegen.plan import select
+from ucorr.codegen.thumb_asm import ARMV7EM
 
 from . import reference
 from .quantize import quantize_kernel
@@ -59,6 +61,10 @@ class Problem:
 
     def _arguments(self) -> list[Any]:
         return [self.kernel.tolist()] if self.shape is None else [self.kernel.tolist(), self.shape]
+
+    def taken_by(self, backend: str) -> bool:
+        """Whether a backend takes the layer where the backend can run; `thumb` leaves some shapes to others."""
+        return backend != "thumb" or not isinstance(select(self.make("portable").spec, ARMV7EM), str)
 
     def payload(self) -> bytes:
         """The input's bytes."""

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ucorr.codegen import conv
+from ucorr.codegen.plan import select
+from ucorr.codegen.thumb_asm import ARMV7EM
 from ucorr_host import TargetError, reference
 from ucorr_host.named import layers
 from ucorr_host.problems import Problem
 from ucorr_host.simulator import ask
 
 LETTERS = "abcdefghi"
-BACKENDS = ("viper", "naive", "portable")
-REPEATS = {"viper": 15, "naive": 3, "portable": 3}  # of a timed run; a counted one is done once
+BACKENDS = ("thumb", "viper", "naive", "portable")
+REPEATS = {"thumb": 1, "viper": 15, "naive": 3, "portable": 3}  # of a timed run; a counted one is done once
 
 # The fields of a row; what a target does not know is None.
 FIELDS = (
@@ -30,15 +33,20 @@ FIELDS = (
 )  # fmt: skip
 
 
-def row(letter: str, problem: Problem, target: str, backend: str) -> dict[str, Any]:
+def row(letter: str, problem: Problem, target: str, backend: str, budget: int | None = None) -> dict[str, Any]:
     """One layer on one backend of a target. RuntimeError if a bit differs from the reference; a layer that the
-    target can't hold is a row with the reason."""
+    target can't hold is a row with the reason. The budget is the layer's."""
     result: dict[str, Any] = dict.fromkeys(FIELDS)
     result |= {"layer": letter, "name": problem.name[2:], "backend": backend, "verified": False}
     result |= {"dtype": problem.options["dtype"], "scale": "tflite" if "multiplier" in problem.options else "shift"}
-    repeat = 1 if target.startswith("qemu-") else REPEATS[backend]
+    if not problem.taken_by(backend):
+        return {**result, "reason": "a shape that is left to other backends"}
+    repeat = 1 if target.startswith(("qemu-", "cortex-")) else REPEATS[backend]
+    message = problem.message(backend, repeat=repeat)
+    if budget is not None:
+        message["options"] = {**message["options"], "budget": budget}
     try:
-        answer, data = ask(problem.message(backend, repeat=repeat), problem.payload(), target)
+        answer, data = ask(message, problem.payload(), target)
     except TargetError as error:
         if "MemoryError" not in str(error):
             raise
@@ -54,17 +62,31 @@ def row(letter: str, problem: Problem, target: str, backend: str) -> dict[str, A
     return result
 
 
+def compact_row(letter: str, problem: Problem, target: str) -> list[dict[str, Any]]:
+    """The row of the smaller packing, where machine code has one for the layer and it is smaller."""
+    spec = problem.make("portable").spec
+    if select(spec, ARMV7EM) != (conv, False) or not conv.is_small(spec):
+        return []
+    return [row(letter, problem, target, "thumb", conv.table_bytes(spec, True))]
+
+
 def bench(
     target: str = "micropython",
     letters: Iterable[str] = LETTERS,
-    backends: Iterable[str] = BACKENDS,
+    backends: Iterable[str] | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """{"target", "rows"}, a row for each layer and backend, in one run of one board or process.
 
+    backends  None for all that the target has
     progress  called with each row as it is known
     """
     problems = layers()
+    if backends is None:
+        states = ask({"attempt": "answer = ucorr.info()", "name": "info"}, b"", target)[0]["outcome"][1]
+        backends = [name for name in BACKENDS if states.get("viper" if name == "naive" else name) == "ok"]
+        if target.startswith("cortex-"):
+            backends = ["thumb"]  # no other runs on the emulated core
     backends = list(backends)
     if "naive" in backends:
         source = Path(__file__).with_name("naive.py").read_text(encoding="utf-8")
@@ -74,9 +96,14 @@ def bench(
     rows = []
     for letter in letters:
         for backend in backends:
-            rows.append(row(letter, problems[letter], target, backend))
+            problem = problems[letter]
+            made = [row(letter, problem, target, backend)]
+            if target.startswith("cortex-") and made[0]["packing"] == "fast":
+                made += compact_row(letter, problem, target)
+            rows += made
             if progress:
-                progress(rows[-1])
+                for one in made:
+                    progress(one)
     return {"target": target, "rows": rows}
 
 

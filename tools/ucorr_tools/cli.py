@@ -255,7 +255,11 @@ def run(image: str, kernel: str, output: str, **words: Any) -> None:
 @main.command()
 @geometry
 @click.option(
-    "--target", metavar="TARGET", default="micropython", show_default=True, help="cpython, micropython, or qemu-m4 ..."
+    "--target",
+    metavar="TARGET",
+    default="micropython",
+    show_default=True,
+    help="cpython, micropython, cortex-m4 ..., or qemu-m4 ...",
 )
 @click.option("--backend", default=None, help="Force a backend; the fastest otherwise.")
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Timed runs; the best counts.")
@@ -336,14 +340,18 @@ def verify(ports: tuple[str, ...], path: str | None, resume: bool, as_json: bool
 @click.option("--target", metavar="TARGET", default="micropython", show_default=True, help="As of simulate, or desk.")
 @click.option("--layers", default="abcdefghi", show_default=True, help="Letters of the layers.")
 @click.option(
-    "--backend", "backends", multiple=True, help="viper, naive or portable; repeatable. All of them if not given."
+    "--backend",
+    "backends",
+    multiple=True,
+    help="thumb, viper, naive or portable; repeatable. All there are if not given.",
 )
 @json_option
 def bench(target: str, layers: str, backends: tuple[str, ...], as_json: bool) -> None:
     """Measure named layers on a target; each result is verified first.
 
-    An emulated board (qemu-m4 ...) counts instructions. A MicroPython process gives times, of which only ratios say
-    something. desk times the NumPy reference beside scipy. naive is a viper loop as one writes it first.
+    An emulated core (cortex-m4 ...: generated code alone) or board (qemu-m4 ...) counts instructions. A MicroPython
+    process gives times, of which only ratios say something. desk times the NumPy reference beside scipy. naive is a
+    viper loop as one writes it first.
     """
     from . import bench as benchmarks
 
@@ -362,9 +370,9 @@ def bench(target: str, layers: str, backends: tuple[str, ...], as_json: bool) ->
             figure = f"{instructions:10.2f} instructions/MAC"
         elif nanoseconds is not None:
             figure = f"{nanoseconds:10.2f} ns/MAC"
-        click.echo(f"{row['layer']}  {row['name']:<26}{row['backend']:<10}{figure}")
+        click.echo(f"{row['layer']}  {row['name']:<26}{row['backend']:<10}{figure}  {row['packing'] or ''}".rstrip())
 
-    result = benchmarks.bench(target, layers, backends or benchmarks.BACKENDS, None if as_json else tell)
+    result = benchmarks.bench(target, layers, backends or None, None if as_json else tell)
     if as_json:
         click.echo(json.dumps(result, indent=1))
 

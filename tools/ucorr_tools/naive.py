@@ -88,7 +88,7 @@ class Plan:
     typed = False
     scratch_bytes = 0
 
-    def __init__(self, spec):
+    def __init__(self, spec, budget=None):
         out_channels, kh, kw, depth = spec.kernel_shape
         self.weights = spec.weights
         self.starts = array("i", spec.bias or [0] * out_channels)
@@ -120,7 +120,7 @@ class Backend:
     prepare = Plan
 
     @staticmethod
-    def refuses(spec):
+    def refuses(spec, budget=None):
         if spec.dtype + spec.out_dtype != "bb" or spec.kind != "tflite" or spec.kernel_zero_point:
             return "not a plain int8 layer"
         outside = spec.border != "constant" or spec.border_value != spec.input_zero_point

@@ -77,7 +77,7 @@ def check(board: Board, problem: Problem, backend: str) -> Row:
 def verify(
     board: Board, problems: Sequence[Problem] | None = None, progress: Callable[[Row], None] | None = None
 ) -> tuple[dict[str, str], list[Row]]:
-    """Every problem on every backend that the board has.
+    """Every problem on every backend that the board has and that takes it.
 
     progress  called with each Row as it is known
     returns   (state of each backend, rows); raises BoardError when the board fails
@@ -86,7 +86,7 @@ def verify(
     rows = []
     for problem in named() if problems is None else problems:
         for backend, state in backends.items():
-            if state == "ok":
+            if state == "ok" and problem.taken_by(backend):
                 row = check(board, problem, backend)
                 rows.append(row)
                 if progress:

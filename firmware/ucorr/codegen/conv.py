@@ -26,11 +26,9 @@ r10-r12 and lr data; with compact weights lr is the output. Windows may begin at
 halfword: ARMv7-M allows that to LDR, not to LDRD and LDM, which are kept to what is aligned.
 """
 
-from array import array
-
 from ..fixedpoint import ITEMSIZE
 from . import fill
-from .scale import Scale, from_table
+from .scale import Scale, from_table, put
 from .scale import refuses as scale_refuses
 from .thumb_asm import ARMV7EM, EQ, LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP, Assembler
 
@@ -137,23 +135,21 @@ class Conv:
     # The table
 
     def _pack(self):
-        spec, wide, scale = self.spec, self.wide, self.scale
+        spec, cut, wide = self.spec, self.cut, self.cut.wide
         per_group = spec.kernel_shape[0] // spec.groups
-        table = array("i", bytes(4 * self.cut.table_words))
+        table = bytearray(4 * cut.table_words)
         at = 0
         for group in range(spec.groups):
-            for first in self.cut.firsts:
+            for first in cut.firsts:
                 channels = range(group * per_group + first, group * per_group + first + wide)
                 for o in channels:
-                    table[at] = self._start(o)
-                    at += 1
+                    at = put(table, at, self._start(o))
                 for n, o in enumerate(channels):
-                    self._pack_weights(table, at, n, o)
-                at += self.cut.weight_words
+                    self._pack_weights(table, at + 4 * n, o)
+                at += 4 * cut.weight_words
                 for o in channels:
-                    for word in scale.constants(o):
-                        table[at] = word
-                        at += 1
+                    for word in self.scale.constants(o):
+                        at = put(table, at, word)
         return table
 
     def _start(self, o):
@@ -161,41 +157,31 @@ class Conv:
         spec = self.spec
         total = sum(spec.weights[o * spec.taps : (o + 1) * spec.taps]) - spec.taps * spec.kernel_zero_point
         start = (spec.bias[o] if spec.bias else 0) - spec.input_zero_point * total
-        return (start * (1 + self.doubled) + 0x80000000) % 0x100000000 - 0x80000000
+        return start * (1 + self.doubled)
 
-    def _pack_weights(self, table, at, n, o):
-        """The weights of a channel, the nth of those at a time, as scratch orders them: column, row, channel."""
-        spec, wide = self.spec, self.wide
+    def _pack_weights(self, table, at, o):
+        """The weights of a channel, as scratch orders them (column, row, channel), to its word of every block."""
+        spec = self.spec
         _, kh, kw, depth = spec.kernel_shape
         weights, zero = spec.weights, spec.kernel_zero_point
         factor = 1 + self.doubled
+        places = (0, 2, 1, 3) if self.compact else (0, 2)
+        step = 4 * self.cut.wide
+        block = len(places)
         t = 0
-        word = at + n
-        if self.compact:
-            part = [0, 0, 0, 0]
-        low = 0
         for b in range(kw):
             for a in range(kh):
                 source = ((o * kh + a) * kw + b) * depth
                 for c in range(source, source + depth):
                     k = (weights[c] - zero) * factor
-                    if self.compact:
-                        part[t & 3] = k & 255
-                        if t & 3 == 3:
-                            table[word] = _word8(part)
-                            word += wide
-                            part = [0, 0, 0, 0]
-                    elif t & 1:
-                        table[word] = k << 16 | low
-                        word += wide
-                        low = 0
-                    else:
-                        low = k & 0xFFFF
+                    place = at + places[t]
+                    table[place] = k & 255
+                    if block == 2:
+                        table[place + 1] = k >> 8 & 255
                     t += 1
-        if self.compact and t & 3:
-            table[word] = _word8(part)
-        elif not self.compact and t & 1:
-            table[word] = low
+                    if t == block:
+                        t = 0
+                        at += step
 
     # The code
 
@@ -298,18 +284,14 @@ class Conv:
     def _pixels(self, pixels, pixel_bytes, label):
         """`pixels` times `wide` outputs; afterwards r8 is the next window, r9 behind the constants, lr the next
         output."""
-        asm, wide, step = self.asm, self.wide, self.shape.step
+        asm, wide, step, cut = self.asm, self.wide, self.shape.step, self.cut
         asm.ldr(R9, SP, QUAD)
-        if wide > 1:
-            if pixels == 2:
-                asm.ldm(R9, range(R4, R4 + wide), False)
-            asm.ldm(R9, range(wide))
-        else:
-            asm.ldr_then(R0, R9, 4)
-            asm.mov(R4, R0)
-        if self.cut.chunks > 1:
+        if pixels == 2:
+            asm.ldm(R9, range(R4, R4 + wide), False)
+        asm.ldm(R9, range(wide))
+        if cut.chunks > 1:
             asm.label(label)
-        for _ in range(self.cut.unrolled):
+        for _ in range(cut.unrolled):
             if not self.compact:
                 self._two_taps(pixels)
             elif pixels == 2 or wide <= 2:
@@ -320,7 +302,7 @@ class Conv:
             asm.ldr(R10, SP, WEIGHTS_END)
             asm.cmp(R9, R10)
             asm.b(label, NE)
-        asm.plus(R8, R8, pixels * step - 2 * self.cut.padded)
+        asm.plus(R8, R8, pixels * step - 2 * cut.padded)
         if not self.compact:
             asm.ldr(LR, SP, OUT_AT)
         load = from_table(asm, R9)
@@ -396,9 +378,3 @@ def _doubles(spec):
     """Whether twice an effective weight stays within 16 bits."""
     zero = spec.kernel_zero_point
     return -16384 <= min(spec.weights) - zero and max(spec.weights) - zero <= 16383
-
-
-def _word8(part):
-    """Four weights, 0..255, as a signed word: w0 w2 w1 w3."""
-    word = part[0] | part[2] << 8 | part[1] << 16
-    return word | (part[3] - 256 if part[3] > 127 else part[3]) << 24

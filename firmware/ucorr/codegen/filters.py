@@ -28,11 +28,9 @@ Weights in r4-r9, pairs in r10 and r11, window r12; or, with a stream, window r8
 table r9, and r4-r7, r10-r12 shared by weights and pairs.
 """
 
-from array import array
-
 from ..fixedpoint import ITEMSIZE
 from . import planes
-from .scale import Scale
+from .scale import Scale, put
 from .scale import refuses as scale_refuses
 from .thumb_asm import ARMV7EM, LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP, Assembler
 
@@ -175,8 +173,7 @@ class Filters:
         stream = list(range(kw))
         if not self.resident:
             stream = [k for _, uses in self._steps() for _, k in uses]
-        per_channel = 4 + len(stream) * len(self.rows.words) + self.scale.words
-        table = array("i", bytes(4 * per_channel * spec.kernel_shape[0]))
+        table = bytearray(table_bytes(spec))
         factor = 1 + self.doubled
         zero = spec.kernel_zero_point
         at = 0
@@ -184,16 +181,16 @@ class Filters:
             kernel = [(k - zero) * factor for k in spec.weights[o * spec.taps : (o + 1) * spec.taps]]
             start = (spec.bias[o] if spec.bias else 0) * factor - spec.input_zero_point * sum(kernel)
             for _ in range(4):
-                table[at] = (start + 0x80000000) % 0x100000000 - 0x80000000
-                at += 1
+                at = put(table, at, start)
             for b in stream:
                 for first, second in self.rows.words:
                     high = 0 if second is None else kernel[second * kw + b]
-                    table[at] = high << 16 | kernel[first * kw + b] & 0xFFFF
-                    at += 1
+                    put(table, at, kernel[first * kw + b])
+                    table[at + 2] = high & 255
+                    table[at + 3] = high >> 8 & 255
+                    at += 4
             for word in self.scale.constants(o):
-                table[at] = word
-                at += 1
+                at = put(table, at, word)
         return table
 
     # The code
@@ -337,10 +334,7 @@ class Filters:
 
         def load(registers):
             if not self.resident:
-                if len(registers) > 1:
-                    asm.ldm(R9, registers)
-                else:
-                    asm.ldr_then(registers[0], R9, 4)
+                asm.ldm(R9, registers)
                 return
             if len(registers) == 2:
                 asm.ldrd(registers[0], registers[1], SP, at[0])
@@ -361,10 +355,7 @@ class Filters:
                 registers = self.weights[k * count : (k + 1) * count]
             else:
                 registers = self.weights[: len(held)]
-                if len(held) > 1:
-                    asm.ldm(R9, registers)
-                else:
-                    asm.ldr_then(registers[0], R9, 4)
+                asm.ldm(R9, registers)
             for row in (0, 1):
                 r = R0 + 2 * n + row
                 for pair, half, word, part in rows.terms[row]:

@@ -44,5 +44,5 @@ class Plan:
         self.packing = "compact" if compact else "fast"
         self.family = family.__name__.split(".")[-1]
         self.scratch_bytes = made.scratch_bytes
-        self.weight_bytes = 4 * len(made.table)
+        self.weight_bytes = len(made.table)
         self.code_bytes = len(made.code)

@@ -143,9 +143,15 @@ def from_table(asm, table):
     """What emit() calls to load constants from where a register points to, which moves on."""
 
     def load(registers):
-        if len(registers) > 1:
-            asm.ldm(table, registers)
-        else:
-            asm.ldr_then(registers[0], table, 4)
+        asm.ldm(table, registers)
 
     return load
+
+
+def put(table, at, word):
+    """Store a word, modulo 2**32, little endian at a place in a bytearray; the place behind it."""
+    for _ in range(4):
+        table[at] = word & 255
+        word >>= 8
+        at += 1
+    return at

@@ -326,7 +326,14 @@ class Assembler:
         self._long(0xE8E0 | n, t << 12 | u << 8 | step >> 2, "strd")
 
     def ldm(self, n, registers, move=True):
-        """Load registers, in rising order, from n, which then stands behind them (unless move is False)."""
+        """Load registers, in rising order, from n, which then stands behind them (unless move is False).
+        A single register is an LDR: LDM has no such encoding."""
+        if len(registers) == 1:
+            if move:
+                self.ldr_then(registers[0], n, 4)
+            else:
+                self.ldr(registers[0], n)
+            return
         self._long(0xE890 | (0x20 if move else 0) | n, _list(registers), "ldm")
 
     def stm(self, n, registers):
