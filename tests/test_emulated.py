@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+import ucorr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import problems
 from ucorr.codegen import conv
 from ucorr.codegen.plan import select
-from ucorr.codegen.thumb_asm import ARMV7EM
+from ucorr.codegen.thumb_asm import ARMV7EM, NE, R0, R1, R4, SP, Assembler
+from ucorr_host import emulator
 from ucorr_host.named import layers, named
 from ucorr_host.problems import LAYERS
 from ucorr_host.simulator import ask
+from ucorr_tools.bench import bench
 
 DSP_CORES = ("cortex-m4", "cortex-m7", "cortex-m33")
 
@@ -61,10 +65,81 @@ def test_named_problem_equals_the_reference(problem, core):
     assert_equal(problem, core)
 
 
-@pytest.mark.parametrize("budget", [None, "compact"])
-@pytest.mark.parametrize("letter", list("abcdefghi"))
-def test_benchmark_layer_equals_the_reference(letter, budget):
-    problem = layers()[letter]
-    if budget == "compact":
-        budget = conv.table_bytes(problem.make("portable").spec, True)
-    assert not isinstance(assert_equal(problem, "cortex-m4", budget), str)
+# Instructions per MAC on a core with DSP, all loops and data preparation counted; 16-bit weights and 8-bit ones.
+WITHIN = {
+    "fast": {"a": 1.35, "b": 0.88, "c": 0.84, "d": 0.98, "e": 2.45, "f": 1.35, "g": 2.1, "h": 1.5},
+    "compact": {"a": 1.7, "b": 1.12, "c": 1.05, "d": 1.2, "f": 1.7, "i": 1.25},
+}
+
+
+@pytest.mark.parametrize("core", DSP_CORES)
+def test_generated_code_stays_within_its_instructions(core):
+    rows = bench(core)["rows"]
+    counted = {(row["packing"], row["layer"]): row["instructions_per_mac"] for row in rows if row["verified"]}
+    limits = {(packing, letter): limit for packing, of in WITHIN.items() for letter, limit in of.items()}
+    assert counted.keys() == limits.keys()
+    assert {key: value for key, value in counted.items() if value > limits[key]} == {}
+    assert all(row["code_bytes"] <= 4096 for row in rows)
+
+
+def test_a_budget_chooses_the_packing_and_one_too_small_leaves_the_layer_to_others():
+    problem = layers()["b"]
+    kernel, shape = problem.kernel.tolist(), problem.shape
+    with patch.dict(ucorr.backends._modules, thumb=emulator.backend("cortex-m4")):
+        fast = ucorr.Conv2D(kernel, shape, **problem.options)
+        compact = ucorr.Conv2D(kernel, shape, budget=fast.weight_bytes - 1, **problem.options)
+        assert (fast.plan.packing, compact.plan.packing) == ("fast", "compact")
+        least = compact.weight_bytes
+        assert ucorr.Conv2D(kernel, shape, budget=least - 1, **problem.options).backend == "portable"
+        with pytest.raises(ValueError, match=rf"'thumb' can't run here \(a budget of 99 bytes, .* takes {least}\)"):
+            ucorr.Conv2D(kernel, shape, backend="thumb", budget=99, **problem.options)
+        with pytest.raises(ValueError, match=r"budget: -1, wanted 0\.\."):
+            ucorr.Conv2D(kernel, shape, budget=-1, **problem.options)
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3"])
+def test_a_core_without_dsp_leaves_layers_to_others(core):
+    answer, _ = ask(named()[0].message(None), named()[0].payload(), core)
+    assert answer["backend"] == "portable"
+
+
+def called(emit, level=ARMV7EM, core="cortex-m4", size=16):
+    """Run what emit(asm) writes, between buffers of `size` bytes."""
+    asm = Assembler(level)
+    emit(asm)
+    asm.bx_lr()
+    return emulator.call(core, asm.finish(), *(bytearray(size) for _ in range(4)))
+
+
+@pytest.mark.parametrize(
+    ("emit", "sentence"),
+    [
+        (lambda asm: asm.ldr(R0, R0, 16), "READ_UNMAPPED"),
+        (lambda asm: asm.strb(R0, R1, 16), "WRITE_UNMAPPED"),
+        (lambda asm: asm.strb(R0, R0, 0), "WRITE_PROT"),
+        (lambda asm: asm.mov(R4, R0), "r4 did not come back"),
+        (lambda asm: asm.addi(SP, SP, -8), "stack pointer did not come back"),
+    ],
+)
+def test_a_stray_access_or_a_register_that_is_not_restored_is_an_error(emit, sentence):
+    with pytest.raises(emulator.EmulatorError, match=f"^cortex-m4: .*{sentence}"):
+        called(emit)
+
+
+def test_an_instruction_that_the_core_lacks_is_an_error():
+    with pytest.raises(emulator.EmulatorError, match=r"^cortex-m0plus: .*INSN_INVALID"):
+        called(lambda asm: asm.smlad(R0, R0, R0, R0), core="cortex-m0plus")
+
+
+def test_instructions_and_stack_are_counted():
+    def emit(asm):
+        asm.addi(SP, SP, -40)
+        asm.str(R0, SP)
+        asm.constant(R0, 5)
+        asm.label("loop")
+        asm.subs(R0, 1)
+        asm.b("loop", NE)
+        asm.addi(SP, SP, 40)
+
+    run = called(emit)
+    assert (run.instructions, run.stack) == (3 + 2 * 5 + 2, 40)

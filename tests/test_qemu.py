@@ -24,6 +24,7 @@ def test_every_machine_is_a_target_and_has_a_folder():
     folders = {path.parent.name for path in BOARDS.glob("*/mpconfigboard.mk")}
     assert folders == {machine.folder for machine in MACHINES.values()}
     assert all(set(MACHINES) >= {name, *tables.OTHERS, *tables.CORES} for name in [tables.COUNTED])
+    assert tables.GENERATED in CORES
 
 
 @pytest.fixture
@@ -99,6 +100,9 @@ def results():
     unknown = {**row, "instructions_per_mac": None, "instructions": None}
     made = [{"target": name, "rows": [unknown]} for name in tables.OTHERS]
     made += [{"target": tables.COUNTED, "rows": main}]
+    code = {**row, "backend": "thumb", "code_bytes": 1000, "weight_bytes": 512, "instructions": 100}
+    fast = {**code, "packing": "fast", "instructions_per_mac": 1.0}
+    made += [{"target": tables.GENERATED, "rows": [fast, {**code, "packing": "compact", "instructions_per_mac": 1.5}]}]
     made += [{"target": "desk", "reference": [{"name": "reference", "milliseconds": 1.5}]}]
     board = {"target": "qemu-m0", "micropython": "1.25.0", "arch": None, "named": 25, "drawn": 100}
     board |= {
@@ -115,13 +119,15 @@ def test_the_tables_are_made_from_the_results(tmp_path):
         (tmp_path / f"{n}.json").write_text(json.dumps(result))
     readme = tmp_path / "README.md"
     readme.write_text(
-        "".join(f"<!-- {name} begins -->old<!-- {name} ends -->\n" for name in ("spread", "bench", "boards"))
+        "".join(f"<!-- {name} begins -->old<!-- {name} ends -->\n" for name in ("spread", "bench", "viper", "boards"))
     )
     tables.main(str(readme), *map(str, sorted(tmp_path.glob("*.json"))))
     text = readme.read_text()
     assert "old" not in text
-    assert "<!-- spread begins -->45 to 45<!-- spread ends -->" in text
-    assert "| a: made up | 100 | 900 | 900 | **20.0** | – | – | – | – | – | 64 |" in text
+    assert "<!-- spread begins -->900 to 900<!-- spread ends -->" in text
+    line = "| a: made up | 100 | 900 | 900 | 20.0 | **1.00** | 1.50 | 4.82 | 6.68 | 1,000 | 512 or 512 | 64 |"
+    assert line in text
+    assert "| a | 20.0 | – | – | – | – | – |" in text
     assert "The reference: 1.5 ms." in text
     assert (
         "| `qemu-m0` | Cortex-M0 | MicroPython 1.25.0 | bytecode | portable | 25 equal | 100 equal | 130,000 |" in text
@@ -130,7 +136,7 @@ def test_the_tables_are_made_from_the_results(tmp_path):
 
 def test_a_missing_result_is_named(tmp_path):
     (tmp_path / "one.json").write_text(json.dumps(results()[0]))
-    with pytest.raises(ValueError, match=r"no result of qemu-m4 .* desk boards: run `make bench-table`"):
+    with pytest.raises(ValueError, match=r"no result of cortex-m4 qemu-m4 .* desk boards: run `make bench-table`"):
         tables.main("README.md", str(tmp_path / "one.json"))
 
 

@@ -53,7 +53,11 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
         return micropython.shared().ask(message, payload)
     if target != "cpython":
         for offered in entry_points(group="ucorr.targets", name=target):
-            away: tuple[dict[str, Any], bytes] = offered.load()(message, payload, target)
+            try:
+                there = offered.load()
+            except ImportError as error:
+                raise TargetError(f"{target} needs {error.name}: pip install 'ucorr[emulate]'") from error
+            away: tuple[dict[str, Any], bytes] = there(message, payload, target)
             return away
         raise ValueError(f"target: {target!r}, wanted one of {' '.join(targets())}")
     answer, data = board_side.answer_to(message, payload)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 COUNTED = "qemu-m4"  # the board on which all backends are compared
+GENERATED = "cortex-m4"  # the core on which generated code is counted
 OTHERS = ("qemu-m0", "qemu-m3", "qemu-m7", "qemu-m33", "qemu-rv32")
 CORES = {
     "qemu-m0": "Cortex-M0",
@@ -24,6 +25,14 @@ CORES = {
 }
 
 
+# Instructions per MAC of compiled C kernels on a Cortex-M4, exact TFLite rounding, counted in Unicorn beforehand: CMSIS-NN
+# commit 99f736a by gcc 12 -O3; TinyMaix -Os, which emlearn-micropython ships.
+PEERS = {
+    "CMSIS-NN": dict(zip("abcdefghi", (4.82, 2.32, 1.85, 2.09, 8.33, 3.46, 23.0, 48.3, 1.95), strict=True)),
+    "TinyMaix": dict(zip("abcdefghi", (6.68, 4.85, 4.29, 3.88, 18.7, 5.22, 23.4, 14.7, 4.06), strict=True)),
+}
+
+
 def by_layer(result: dict[str, Any], backend: str) -> dict[str, dict[str, Any]]:
     """{letter: row} of one backend."""
     return {row["layer"]: row for row in result["rows"] if row["backend"] == backend}
@@ -31,8 +40,14 @@ def by_layer(result: dict[str, Any], backend: str) -> dict[str, dict[str, Any]]:
 
 def per_mac(row: dict[str, Any]) -> str:
     """Instructions per MAC for a table: three digits, or a dash where the layer did not run."""
-    value = row["instructions_per_mac"]
-    return "–" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    return digits(row["instructions_per_mac"])
+
+
+def digits(value: float | None) -> str:
+    """A number in three digits, or a dash for None."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def markdown(rows: list[dict[str, str]], words: int) -> str:
@@ -43,23 +58,45 @@ def markdown(rows: list[dict[str, str]], words: int) -> str:
 
 
 def instructions(benches: dict[str, dict[str, Any]]) -> str:
-    """The table of instructions per MAC: all backends on one core, ours on every core."""
-    ours, naive, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "naive", "portable"))
+    """The table of instructions per MAC on a Cortex-M4, every backend and compiled C."""
+    viper, naive, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "naive", "portable"))
+    packings: dict[str, dict[str, dict[str, Any]]] = {"fast": {}, "compact": {}}
+    for row in benches[GENERATED]["rows"]:
+        packings[row["packing"]][row["layer"]] = row
     rows = []
-    for letter, row in ours.items():
+    for letter, row in viper.items():
+        fast, compact = (packings[name].get(letter, {}) for name in ("fast", "compact"))
         cells = {"layer": f"{letter}: {row['name']}", "MACs": f"{row['macs']:,}", "bytecode": per_mac(portable[letter])}
-        cells |= {"naive viper": per_mac(naive[letter]), "ucorr's viper": f"**{per_mac(row)}**"}
-        for name in OTHERS:
-            cells[CORES[name].removeprefix("Cortex-")] = per_mac(by_layer(benches[name], "viper")[letter])
-        rows.append({**cells, "scratch, bytes": f"{row['scratch_bytes']:,}"})
+        cells |= {"naive viper": per_mac(naive[letter]), "`viper`": per_mac(row)}
+        best = fast or compact
+        cells["`thumb`"] = f"**{per_mac(best)}**"
+        cells["compact"] = digits(compact.get("instructions_per_mac"))
+        cells |= {name: digits(figures[letter]) for name, figures in PEERS.items()}
+        cells["code, bytes"] = f"{best['code_bytes']:,}"
+        cells["weights"] = " or ".join(f"{r['weight_bytes']:,}" for r in (fast, compact) if r)
+        rows.append({**cells, "scratch": f"{best['scratch_bytes']:,}"})
     return markdown(rows, words=1)
 
 
+def viper(benches: dict[str, dict[str, Any]]) -> str:
+    """The table of the viper backend's instructions per MAC on every core."""
+    counted = {CORES[name]: by_layer(benches[name], "viper") for name in (COUNTED, *OTHERS)}
+    return markdown(
+        [
+            {"layer": letter, **{core: per_mac(rows[letter]) for core, rows in counted.items()}}
+            for letter in by_layer(benches[COUNTED], "viper")
+        ],
+        words=1,
+    )
+
+
 def spread(benches: dict[str, dict[str, Any]]) -> str:
-    """The least and the greatest number of times that bytecode needs as many instructions as ours."""
-    ours, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "portable"))
-    ratios = [portable[letter]["instructions"] / row["instructions"] for letter, row in ours.items()]
-    return f"{min(ratios):.0f} to {max(ratios):.0f}"
+    """The least and the greatest number of times that bytecode needs as many instructions as generated code."""
+    portable, fewest = by_layer(benches[COUNTED], "portable"), {}
+    for row in benches[GENERATED]["rows"]:
+        fewest[row["layer"]] = min(row["instructions"], fewest.get(row["layer"], row["instructions"]))
+    ratios = [portable[letter]["instructions"] / fewest[letter] for letter in fewest]
+    return f"{min(ratios):.0f} to {max(ratios):,.0f}"
 
 
 def desk(result: dict[str, Any]) -> str:
@@ -108,11 +145,14 @@ def main(readme: str, *files: str) -> None:
     results = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
     benches = {result["target"]: result for result in results if "target" in result}
     seen = [result["boards"] for result in results if "boards" in result]
-    missing = [name for name in (COUNTED, *OTHERS, "desk") if name not in benches] + ([] if seen else ["boards"])
+    missing = [name for name in (GENERATED, COUNTED, *OTHERS, "desk") if name not in benches] + (
+        [] if seen else ["boards"]
+    )
     if missing:
         raise ValueError(f"no result of {' '.join(missing)}: run `make bench-table`")
     text = Path(readme).read_text(encoding="utf-8")
     text = written(text, "bench", f"\n{instructions(benches)}\n\n{desk(benches['desk'])}\n")
+    text = written(text, "viper", f"\n{viper(benches)}\n")
     text = written(text, "spread", spread(benches))
     text = written(text, "boards", f"\n{boards(seen[-1])}\n")
     Path(readme).write_text(text, encoding="utf-8")
