@@ -119,12 +119,16 @@ def test_the_tables_are_made_from_the_results(tmp_path):
         (tmp_path / f"{n}.json").write_text(json.dumps(result))
     readme = tmp_path / "README.md"
     readme.write_text(
-        "".join(f"<!-- {name} begins -->old<!-- {name} ends -->\n" for name in ("spread", "bench", "viper", "boards"))
+        "".join(
+            f"<!-- {name} begins -->old<!-- {name} ends -->\n"
+            for name in ("bytecode", "compiled", "bench", "viper", "boards")
+        )
     )
     tables.main(str(readme), *map(str, sorted(tmp_path.glob("*.json"))))
     text = readme.read_text()
     assert "old" not in text
-    assert "<!-- spread begins -->900 to 900<!-- spread ends -->" in text
+    assert "<!-- bytecode begins -->900 to 900<!-- bytecode ends -->" in text
+    assert "<!-- compiled begins -->4.8 to 5<!-- compiled ends -->" in text
     line = "| a: made up | 100 | 900 | 900 | 20.0 | **1.00** | 1.50 | 4.82 | 6.68 | 1,000 | 512 or 512 | 64 |"
     assert line in text
     assert "| a | 20.0 | – | – | – | – | – |" in text

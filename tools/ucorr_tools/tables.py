@@ -25,8 +25,8 @@ CORES = {
 }
 
 
-# Instructions per MAC of compiled C kernels on a Cortex-M4, exact TFLite rounding, counted in Unicorn beforehand: CMSIS-NN
-# commit 99f736a by gcc 12 -O3; TinyMaix -Os, which emlearn-micropython ships.
+# Instructions per MAC of compiled C kernels on a Cortex-M4, exact TFLite rounding, counted in Unicorn beforehand:
+# CMSIS-NN commit 99f736a by gcc 12 -O3; TinyMaix -Os, which emlearn-micropython ships.
 PEERS = {
     "CMSIS-NN": dict(zip("abcdefghi", (4.82, 2.32, 1.85, 2.09, 8.33, 3.46, 23.0, 48.3, 1.95), strict=True)),
     "TinyMaix": dict(zip("abcdefghi", (6.68, 4.85, 4.29, 3.88, 18.7, 5.22, 23.4, 14.7, 4.06), strict=True)),
@@ -90,13 +90,16 @@ def viper(benches: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def spread(benches: dict[str, dict[str, Any]]) -> str:
-    """The least and the greatest number of times that bytecode needs as many instructions as generated code."""
-    portable, fewest = by_layer(benches[COUNTED], "portable"), {}
+def spread(benches: dict[str, dict[str, Any]], others: dict[str, float]) -> str:
+    """The least and the greatest number of times that others ({letter: instructions per MAC}) need as many
+    instructions as generated code."""
+    fewest: dict[str, float] = {}
     for row in benches[GENERATED]["rows"]:
-        fewest[row["layer"]] = min(row["instructions"], fewest.get(row["layer"], row["instructions"]))
-    ratios = [portable[letter]["instructions"] / fewest[letter] for letter in fewest]
-    return f"{min(ratios):.0f} to {max(ratios):,.0f}"
+        each = row["instructions_per_mac"]
+        fewest[row["layer"]] = min(each, fewest.get(row["layer"], each))
+    ratios = [others[letter] / fewest[letter] for letter in fewest]
+    least = f"{min(ratios):,.0f}" if min(ratios) >= 10 else f"{min(ratios):.1f}"
+    return f"{least} to {max(ratios):,.0f}"
 
 
 def desk(result: dict[str, Any]) -> str:
@@ -153,7 +156,10 @@ def main(readme: str, *files: str) -> None:
     text = Path(readme).read_text(encoding="utf-8")
     text = written(text, "bench", f"\n{instructions(benches)}\n\n{desk(benches['desk'])}\n")
     text = written(text, "viper", f"\n{viper(benches)}\n")
-    text = written(text, "spread", spread(benches))
+    portable = by_layer(benches[COUNTED], "portable")
+    bytecode = {letter: row["instructions_per_mac"] for letter, row in portable.items()}
+    text = written(text, "bytecode", spread(benches, bytecode))
+    text = written(text, "compiled", spread(benches, PEERS["CMSIS-NN"]))
     text = written(text, "boards", f"\n{boards(seen[-1])}\n")
     Path(readme).write_text(text, encoding="utf-8")
 
