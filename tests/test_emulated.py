@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import problems
 from ucorr.codegen import conv
-from ucorr.codegen.plan import select
+from ucorr.codegen.plan import Plan, select
 from ucorr.codegen.thumb_asm import ARMV7EM, NE, R0, R1, R4, SP, Assembler
 from ucorr_host import emulator
 from ucorr_host.named import layers, named
@@ -143,3 +143,30 @@ def test_instructions_and_stack_are_counted():
 
     run = called(emit)
     assert (run.instructions, run.stack) == (3 + 2 * 5 + 2, 40)
+
+
+def assert_same_code(problem, budget=None):
+    """MicroPython writes the bytes that CPython writes, and asks for as much scratch."""
+    spec = problem.make("portable").spec
+    if isinstance(select(spec, ARMV7EM, budget), str):
+        return
+    plan = Plan(spec, ARMV7EM, budget)
+    source = f"""
+from ucorr.codegen.plan import Plan
+plan = Plan(ucorr.Spec(**{spec.fields()!r}), {ARMV7EM}, {budget})
+answer = [bytes(plan.code).hex(), bytes(plan.table).hex(), plan.scratch_bytes]
+"""
+    outcome = ask({"attempt": source, "name": "code"}, b"", "micropython")[0]["outcome"]
+    assert outcome == ["ok", [plan.code.hex(), plan.table.hex(), plan.scratch_bytes]]
+
+
+@pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
+def test_micropython_writes_the_same_code_for_named_problems(problem):
+    assert_same_code(problem)
+
+
+@given(data=st.data())
+def test_micropython_writes_the_same_code_for_drawn_problems(data):
+    problem = data.draw(problems(dtypes="bBh"))
+    budget = data.draw(st.sampled_from([None, conv.table_bytes(problem.make("portable").spec, True)]))
+    assert_same_code(problem, budget)

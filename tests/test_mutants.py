@@ -19,6 +19,9 @@ import ucorr_host
 BACKENDS = "test_backends.py::test_named_problem_equals_the_reference"
 PORTABLE, VIPER = "ucorr/backends/portable.py", "ucorr/backends/viper.py"
 PASSES = "ucorr/backends/viper_passes.py"
+CONV, FILL, SCALE = "ucorr/codegen/conv.py", "ucorr/codegen/fill.py", "ucorr/codegen/scale.py"
+FILTERS, PLANES = "ucorr/codegen/filters.py", "ucorr/codegen/planes.py"
+EMULATED, ON_CORE = "test_emulated.py::test_named_problem_equals_the_reference", "-cortex-m4]"
 FIXEDPOINT, SPEC, REFERENCE = "ucorr/fixedpoint.py", "ucorr/spec.py", "ucorr_host/reference.py"
 LOOPS = "test_reference.py::test_a_named_problem_equals_nested_loops_of_python_ints"
 RAMP = "test_reference.py::test_every_half_of_a_ramp_is_rounded_as_often_as_it_should"
@@ -87,6 +90,28 @@ MUTANTS = [
      "return values.astype(np.int32) + zero_point", f"{LOOPS}[conv]"),
     ("wrong pad side", REFERENCE, "return (total[0] // 2, total[0] - total[0] // 2)",
      "return (total[0] - total[0] // 2, total[0] // 2)", f"{LOOPS}[conv groups]"),
+    ("halves up", SCALE, "asm.add(r, r, r, ASR, 31)", "asm.add(r, r, r, ASR, 31) if False else None",
+     f"{EMULATED}[edge pair rounded{ON_CORE}"),
+    ("truncation", SCALE, "(spec.output_zero_point << n) + (1 << n >> 1)", "spec.output_zero_point << n",
+     f"{EMULATED}[sobel{ON_CORE}"),
+    ("sums not doubled", SCALE, "if not self.doubled:", "if self.doubled:", f"{EMULATED}[conv{ON_CORE}"),
+    ("flipped kernel", CONV, "source = ((o * kh + a) * kw + b) * depth",
+     "source = ((o * kh + a) * kw + kw - 1 - b) * depth", f"{EMULATED}[conv{ON_CORE}"),
+    ("wrong zero point sign", CONV, "- spec.input_zero_point * total", "+ spec.input_zero_point * total",
+     f"{EMULATED}[conv zero points{ON_CORE}"),
+    ("group forgotten", CONV, "asm.plus(R1, R1, spec.kernel_shape[3] * ITEMSIZE[spec.dtype])",
+     "asm.plus(R1, R1, 0)", f"{EMULATED}[conv groups{ON_CORE}"),
+    ("wrong pad side", FILL, "left = min(spec.padding[1][0], shape.columns)",
+     "left = min(spec.padding[1][1], shape.columns)",
+     "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m4]"),
+    ("bytes in another order", CONV, "places = (0, 2, 1, 3)", "places = (0, 1, 2, 3)",
+     "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m4]"),
+    ("scratch too small", CONV, "beyond = 2 * 4 * _UNROLLED", "beyond = -8", f"{EMULATED}[conv 1x1{ON_CORE}"),
+    ("off by one row", FILTERS, "shift = row * stride", "shift = row * stride + row", f"{EMULATED}[sobel{ON_CORE}"),
+    ("flipped kernel", FILTERS, "put(table, at, kernel[first * kw + b])",
+     "put(table, at, kernel[first * kw + kw - 1 - b])", f"{EMULATED}[sobel{ON_CORE}"),
+    ("reflected edge repeated", PLANES, "source_index(column - left, spec.input_shape[1], spec.border)",
+     "max(0, min(spec.input_shape[1] - 1, column - left))", f"{EMULATED}[blur reflect{ON_CORE}"),
     ("group forgotten", PORTABLE, "first += depth", "first += 0", f"{BACKENDS}[conv groups{ON_DESK}"),
 ]  # fmt: skip
 

@@ -91,6 +91,9 @@ def test_a_firmware_is_built_once_and_again_when_its_board_changes(monkeypatch, 
     assert firmware.build(machine, tmp_path)
 
 
+TABLES = ("bytecode", "compiled", "bench", "viper", "boards")
+
+
 def results():
     """What a run of every bench and of the boards' tests would have written, with made-up figures."""
     row = {"layer": "a", "name": "made up", "macs": 100, "instructions": 2000, "instructions_per_mac": 20.0}

@@ -18,6 +18,7 @@ from strategies import problems
 from ucorr_host.micropython import TargetError
 from ucorr_host.named import layers, named
 from ucorr_host.problems import Problem
+from ucorr_host.simulator import ask
 from ucorr_tools.board import BoardError
 from ucorr_tools.qemu import emulator as emulators
 from ucorr_tools.qemu import targets
@@ -35,8 +36,10 @@ ARCHITECTURES = {
     "qemu-m33": "armv7emsp",
     "qemu-rv32": "rv32imc",
 }
+GENERATOR_HEAP = 24 * 1024  # bytes that the code generator, its kernels and its backend take
 PACKAGE_HEAP = 24 * 1024  # bytes that the imported package may take on a Cortex-M0, from .mpy files
 USED = "import gc\ngc.collect()\nprint(gc.mem_alloc())"
+GENERATOR = f"import ucorr\nfrom ucorr.backends import probe\n{USED}\nprobe('thumb')\n{USED}"
 
 
 def run(rig: Any, problem: Problem, backend: str, **more: Any) -> Any:
@@ -65,6 +68,7 @@ def test_the_commands_deploy_and_verify(rig, form):
         assert deployed.returncode == 0, deployed.stderr
         imported = command("mpremote", "connect", emulator.port, "resume", "exec", f"import ucorr\n{USED}")
         assert imported.returncode == 0, imported.stdout + imported.stderr
+        generator = command("mpremote", "connect", emulator.port, "resume", "exec", GENERATOR)
         verified = command("ucorr", "verify", "--resume", "--json", "--port", emulator.port)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     told = json.loads(verified.stdout)
@@ -77,6 +81,10 @@ def test_the_commands_deploy_and_verify(rig, form):
     heap = int(imported.stdout) - before
     rig.seen |= {name: probed[name] for name in ("machine", "micropython", "mpy", "arch", "emitters", "free_heap")}
     rig.seen |= {"backends": told["backends"], "named": len(told["rows"]), f"package_heap_{form}": heap}
+    if "thumb" in ran and form == "mpy":
+        first, second = map(int, generator.stdout.split())
+        rig.seen["generator_heap_mpy"] = second - first
+        assert second - first < GENERATOR_HEAP
     if form == "mpy" and rig.machine.name == "m0":
         assert heap < PACKAGE_HEAP
 
@@ -240,6 +248,33 @@ def test_a_loop_of_known_length_proves_the_counter(rig):
         assert abs(counted - 2 * (turns - 1)) <= 2 * rig.machine.instructions_per_tick  # both reads round to a tick
         assert abs(instructions(turns, "by_clock") - 2 * turns) < 500  # read from bytecode, as a benchmark does
     assert abs(instructions(1000) - instructions(1000)) <= rig.machine.instructions_per_tick
+
+
+MEASURE = """
+class Empty:
+    def run(self, x, out, scratch):
+        pass
+def measured(plan):
+    unit, read, elapsed = clock
+    spec = _kept[1].spec
+    x, out = bytearray(spec.input_length), bytearray(spec.output_length)
+    start = read()
+    plan.run(x, out, _kept[1]._scratch)
+    return elapsed(read(), start)
+"""
+
+
+@pytest.mark.parametrize("letter", list("aeh"))
+def test_generated_code_takes_what_the_emulated_core_counts(rig, letter):
+    if "thumb" not in rig.backends:
+        return
+    problem, core = layers()[letter], rig.machine.target.replace("qemu-", "cortex-")
+    rig.session.ask(problem.message("thumb", keep=True), problem.payload())
+    board = rig.session.board
+    board.exec(MEASURE)
+    ticks = min(board.eval("measured(_kept[1].plan)") for _ in range(3)) - board.eval("measured(Empty())")
+    counted = ask(problem.message("thumb", repeat=1), problem.payload(), core)[0]["instructions"]
+    assert abs(ticks * rig.machine.instructions_per_tick / counted - 1) < 0.01
 
 
 def test_a_second_board_waits_for_the_first(rig, monkeypatch):
