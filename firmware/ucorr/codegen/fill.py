@@ -1,21 +1,21 @@
 """Rows of the input as columns of 16-bit items in scratch: where borders, pitch and strides end.
 
-A padded row that lies outside the image is read from a blank row behind the columns
-(border "constant"), or is the row that "edge" and "reflect" name. Columns outside
-are constants, or copies. The kernel rows that an output row needs are copied one by
-one; FIRST tells from which on, the others having stayed.
+The kernel rows that an output row needs are copied one by one, from FIRST on, the
+others having stayed; walk.py finds them. Columns outside the image are constants,
+or copies.
 """
 
 from ..fixedpoint import ITEMSIZE
 from ..spec import source_index
-from .thumb_asm import CC, GE, NE, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12, SP
+from .thumb_asm import NE, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12, SP
+from .walk import END, FIRST, SOURCE_Y, emit_source
 
 _UNROLLED = 32  # items of a column that are copied without a loop
 _BORDERS_MOST = 16  # columns that "edge" and "reflect" copy
 
-# on the stack, behind what conv.py keeps there
-BASE, FIRST, SOURCE_Y, SLIDES, LEFT_TO_FILL, FILL_Y, FILL_AT = range(52, 80, 4)
-FRAME = 80
+# on the stack, behind walk.py's
+LEFT_TO_FILL, FILL_Y, FILL_AT = range(END, END + 12, 4)
+FRAME = END + 12
 
 
 def refuses(spec):
@@ -30,70 +30,9 @@ def refuses(spec):
     return None
 
 
-def _outside(spec):
-    """Whether any row lies outside the image."""
-    return spec.padding[0] != (0, 0)
-
-
-def blank_bytes(spec):
-    """What a row of the border's constant takes, in bytes."""
-    if spec.border != "constant" or not _outside(spec):
-        return 0
-    return (spec.input_shape[1] * spec.input_shape[2] * ITEMSIZE[spec.dtype] + 3) // 4 * 4
-
-
-def _repeated(spec):
-    """The border's constant in every item of a word."""
-    if ITEMSIZE[spec.dtype] == 1:
-        return (spec.border_value & 255) * 0x01010101
-    return (spec.border_value & 0xFFFF) * 0x00010001
-
-
-def emit_blank(asm, spec, shape):
-    """Write the blank row; r2 is scratch."""
-    size = blank_bytes(spec)
-    if size:
-        asm.constant(R0, shape.blank)
-        asm.add(R0, R0, R2)
-        asm.constant(R1, _repeated(spec))
-        asm.constant(R2, size)
-        asm.add(R2, R2, R0)
-        asm.label("blank")
-        asm.str_then(R1, R0, 4)
-        asm.cmp(R0, R2)
-        asm.b("blank", NE)
-
-
-def emit_begin(asm, spec, shape):
-    """Before the first row."""
-    asm.constant(R0, 0)
-    asm.str(R0, SP, FIRST)
-    asm.constant(R0, -spec.padding[0][0])
-    asm.str(R0, SP, SOURCE_Y)
-    if shape.passes > 1:
-        asm.constant(R0, shape.passes)
-        asm.str(R0, SP, SLIDES)
-
-
-def emit_next(asm, spec, shape, window):
-    """After a row: where the next one reads, and where its windows begin."""
-    asm.ldr(R0, SP, SOURCE_Y)
-    asm.plus(R0, R0, spec.stride[0])
-    asm.str(R0, SP, SOURCE_Y)
-    if shape.passes > 1:
-        asm.ldr(R1, SP, window)
-        asm.addi(R1, R1, shape.slide)
-        asm.constant(R2, spec.kernel_shape[1] - spec.stride[0])
-        asm.ldr(R0, SP, SLIDES)
-        asm.subs(R0, 1)
-        asm.b("slid", NE)
-        asm.constant(R0, shape.passes)
-        asm.ldr(R1, SP, BASE)
-        asm.constant(R2, 0)
-        asm.label("slid")
-        asm.str(R0, SP, SLIDES)
-        asm.str(R1, SP, window)
-        asm.str(R2, SP, FIRST)
+def needs_blank(spec):
+    """Whether some row is all the border's constant."""
+    return spec.border == "constant" and spec.padding[0] != (0, 0)
 
 
 def emit_rows(asm, spec, shape, window, x):
@@ -112,7 +51,12 @@ def emit_rows(asm, spec, shape, window, x):
     asm.str(R0, SP, FILL_Y)
     asm.str(R1, SP, FILL_AT)
     asm.str(R2, SP, LEFT_TO_FILL)
-    _source(asm, spec, shape, x)
+    if spec.padding[0] == (0, 0):
+        asm.constant(R2, spec.pitch * ITEMSIZE[spec.dtype])
+        asm.ldr(R3, SP, x)
+        asm.mla(R0, R0, R2, R3)
+    else:
+        emit_source(asm, spec, shape, x)
     _columns(asm, spec, shape)
     asm.ldr(R2, SP, LEFT_TO_FILL)
     asm.ldr(R1, SP, FILL_AT)
@@ -121,41 +65,6 @@ def emit_rows(asm, spec, shape, window, x):
     asm.plus(R0, R0, spec.dilation[0])
     asm.subs(R2, 1)
     asm.b("fill", NE)
-
-
-def _source(asm, spec, shape, x):
-    """r0 = the address of row r0 of the image, which may lie outside."""
-    height = spec.input_shape[0]
-    if _outside(spec):
-        asm.constant(R2, height)
-        asm.cmp(R0, R2)
-        asm.b("inside", CC)  # unsigned: a negative row is a large one
-        if spec.border == "constant":
-            asm.constant(R0, shape.blank)
-            asm.ldr(R2, SP, BASE)
-            asm.add(R0, R0, R2)
-            asm.b("found")
-        else:
-            asm.cmpi(R0, 0)
-            asm.b("below", GE)
-            if spec.border == "edge":
-                asm.constant(R0, 0)
-            else:
-                asm.constant(R2, 0)
-                asm.sub(R0, R2, R0)
-            asm.b("inside")
-            asm.label("below")
-            if spec.border == "edge":
-                asm.addi(R0, R2, -1)
-            else:
-                asm.constant(R2, 2 * height - 2)
-                asm.sub(R0, R2, R0)
-        asm.label("inside")
-    asm.constant(R2, spec.pitch * ITEMSIZE[spec.dtype])
-    asm.ldr(R3, SP, x)
-    asm.mla(R0, R0, R2, R3)
-    if _outside(spec):
-        asm.label("found")
 
 
 def _columns(asm, spec, shape):

@@ -29,7 +29,7 @@ table r9, and r4-r7, r10-r12 shared by weights and pairs.
 """
 
 from ..fixedpoint import ITEMSIZE
-from . import planes
+from . import planes, walk
 from .scale import Scale, put
 from .scale import refuses as scale_refuses
 from .thumb_asm import ARMV7EM, LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP, Assembler
@@ -100,7 +100,7 @@ class Rows:
             self.passes = 1
         self.plane = self.columns * self.column + (self.passes - 1) * self.slide
         self.blank = channels * self.plane + 4 * self.column  # a second column of outputs may not exist
-        self.scratch_bytes = self.blank + planes.blank_bytes(spec)
+        self.scratch_bytes = self.blank + (walk.blank_bytes(spec) if spec.border == "constant" else 0)
         self._set_terms(kh, stride)
 
     def _set_terms(self, kh, stride):
@@ -207,9 +207,8 @@ class Filters:
         asm.str(R1, SP, OUT)
         asm.str(R2, SP, WINDOW)
         asm.str(R3, SP, TABLE)
-        asm.str(R2, SP, planes.BASE)
-        planes.emit_blank(asm, spec, rows)
-        planes.emit_begin(asm, spec, rows)
+        walk.emit_begin(asm, spec, rows, spec.border == "constant")
+        walk.emit_restart(asm, spec, rows)
         asm.constant(R0, rows.passes_all)
         asm.constant(R1, out_width * pixel)
         asm.str(R0, SP, PASSES)
@@ -252,7 +251,7 @@ class Filters:
         asm.ldr(R1, SP, OUT)
         asm.plus(R1, R1, 2 * out_width * pixel)
         asm.str(R1, SP, OUT)
-        planes.emit_next(asm, spec, rows, WINDOW)
+        walk.emit_next(asm, rows, WINDOW, 2 * spec.stride[0], rows.pairs - spec.stride[0])
         asm.ldr(R0, SP, PASSES)
         asm.subs(R0, 1)
         asm.str(R0, SP, PASSES)

@@ -1,18 +1,18 @@
 """Two rows of the input at a time as words of planes in scratch, a plane for each channel: for filters.py.
 
-Rows outside the image come from a blank row behind the planes (border "constant"), or
-are the rows that "edge" and "reflect" name. Columns outside are constants, or copies
-of columns that were just written.
+walk.py finds the rows. Columns outside the image are constants, or copies of columns
+that were just written.
 """
 
 from ..spec import source_index
-from .thumb_asm import CC, GE, LR, LT, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
+from .thumb_asm import LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
+from .walk import END, FIRST, SOURCE_Y, emit_source
 
 _OUTER_MOST = 16  # columns outside the image, left and right
 
-# on the stack, behind what filters.py keeps there
-BASE, FIRST, SOURCE_Y, SLIDES, LEFT_TO_FILL, FILL_Y, FILL_AT, UPPER, LOWER_ROW, QUADS, PLANE_AT = range(64, 108, 4)
-FRAME = 112
+# on the stack, behind walk.py's
+LEFT_TO_FILL, FILL_Y, FILL_AT, UPPER, LOWER_ROW, QUADS, PLANE_AT = range(END, END + 28, 4)
+FRAME = END + 28
 
 
 def refuses(spec):
@@ -22,55 +22,6 @@ def refuses(spec):
     if sum(spec.padding[1]) > _OUTER_MOST:
         return "more than %d columns outside the image" % _OUTER_MOST
     return None
-
-
-def blank_bytes(spec):
-    """What a row of the border's constant takes, in bytes."""
-    return (spec.input_shape[1] * spec.input_shape[2] + 3) // 4 * 4 if spec.border == "constant" else 0
-
-
-def emit_blank(asm, spec, rows):
-    """Write the blank row; r2 is scratch."""
-    size = blank_bytes(spec)
-    if size:
-        asm.plus(R0, R2, rows.blank)
-        asm.constant(R1, (spec.border_value & 255) * 0x01010101)
-        asm.plus(R2, R0, size)
-        asm.label("blank")
-        asm.str_then(R1, R0, 4)
-        asm.cmp(R0, R2)
-        asm.b("blank", NE)
-
-
-def emit_begin(asm, spec, rows):
-    """Before the first pass."""
-    asm.constant(R0, 0)
-    asm.constant(R1, -spec.padding[0][0])
-    asm.constant(R2, rows.passes)
-    asm.str(R0, SP, FIRST)
-    asm.str(R1, SP, SOURCE_Y)
-    asm.str(R2, SP, SLIDES)
-
-
-def emit_next(asm, spec, rows, window):
-    """After a pass: where the next one reads, and where its windows begin."""
-    asm.ldr(R0, SP, SOURCE_Y)
-    asm.addi(R0, R0, 2 * spec.stride[0])
-    asm.str(R0, SP, SOURCE_Y)
-    if rows.passes > 1:
-        asm.ldr(R1, SP, window)
-        asm.addi(R1, R1, rows.slide)
-        asm.constant(R2, rows.pairs - spec.stride[0])
-        asm.ldr(R0, SP, SLIDES)
-        asm.subs(R0, 1)
-        asm.b("slid", NE)
-        asm.constant(R0, rows.passes)
-        asm.ldr(R1, SP, BASE)
-        asm.constant(R2, 0)
-        asm.label("slid")
-        asm.str(R0, SP, SLIDES)
-        asm.str(R1, SP, window)
-        asm.str(R2, SP, FIRST)
 
 
 def emit_rows(asm, spec, rows, window, x):
@@ -86,11 +37,11 @@ def emit_rows(asm, spec, rows, window, x):
     asm.str(R0, SP, FILL_Y)
     asm.str(R1, SP, FILL_AT)
     asm.str(R2, SP, LEFT_TO_FILL)
-    _source(asm, spec, rows, x, "upper ")
+    emit_source(asm, spec, rows, x, "upper ")
     asm.str(R0, SP, UPPER)
     asm.ldr(R0, SP, FILL_Y)
     asm.addi(R0, R0, 1)
-    _source(asm, spec, rows, x, "lower ")
+    emit_source(asm, spec, rows, x, "lower ")
     asm.mov(R1, R0)
     asm.ldr(R0, SP, UPPER)
     asm.ldr(R2, SP, FILL_AT)
@@ -102,45 +53,6 @@ def emit_rows(asm, spec, rows, window, x):
     asm.addi(R0, R0, 2)
     asm.subs(R2, 1)
     asm.b("fill", NE)
-
-
-def _source(asm, spec, rows, x, name):
-    """r0 = the address of row r0 of the image, which may lie outside."""
-    height = spec.input_shape[0]
-    asm.constant(R2, height)
-    asm.cmp(R0, R2)
-    asm.b(name + "inside", CC)  # unsigned: a negative row is a large one
-    if spec.border == "constant":
-        asm.ldr(R2, SP, BASE)
-        asm.plus(R0, R2, rows.blank)
-        asm.b(name + "found")
-    else:
-        # rows that only complete a pair may lie further out than a border goes: any row will do
-        asm.constant(R3, 0)
-        asm.cmpi(R0, 0)
-        asm.b(name + "below", GE)
-        if spec.border == "edge":
-            asm.mov(R0, R3)
-        else:
-            asm.sub(R0, R3, R0)
-            asm.cmp(R0, R2)
-            asm.it(GE)
-            asm.mov(R0, R3)
-        asm.b(name + "inside")
-        asm.label(name + "below")
-        if spec.border == "edge":
-            asm.addi(R0, R2, -1)
-        else:
-            asm.constant(R2, 2 * height - 2)
-            asm.sub(R0, R2, R0)
-            asm.cmpi(R0, 0)
-            asm.it(LT)
-            asm.mov(R0, R3)
-    asm.label(name + "inside")
-    asm.constant(R2, spec.pitch)
-    asm.ldr(R3, SP, x)
-    asm.mla(R0, R0, R2, R3)
-    asm.label(name + "found")
 
 
 def _channels(asm, spec, rows):
@@ -216,7 +128,6 @@ def _far(asm, access, place, offset):
 def _one_channel(asm, spec, rows):
     """The only plane: four columns are four bytes of each row."""
     left, middle, right = _sides(spec, rows)
-    spread = asm.sxtb16 if spec.dtype == "b" else asm.uxtb16
     step = rows.column
     asm.mov(R9, R2)
     asm.plus(R2, R2, left * step)
@@ -228,15 +139,7 @@ def _one_channel(asm, spec, rows):
             asm.label("columns")
         asm.ldr_then(R3, R0, 4)
         asm.ldr_then(R4, R1, 4)
-        spread(R5, R3)
-        spread(R3, R3, 8)
-        spread(R6, R4)
-        spread(R4, R4, 8)
-        asm.pkhbt(R7, R5, R6, 16)
-        asm.pkhtb(R6, R6, R5, 16)
-        asm.pkhbt(R5, R3, R4, 16)
-        asm.pkhtb(R4, R4, R3, 16)
-        for r in (R7, R5, R6, R4):
+        for r in _four_words(asm, spec):
             asm.str_then(r, R2, step)
         if fours > 1:
             asm.cmp(R0, R12)
@@ -245,6 +148,20 @@ def _one_channel(asm, spec, rows):
         _word(asm, spec, 1)
         asm.str_then(R3, R2, step)
     _outer(asm, spec, rows, (R9,))
+
+
+def _four_words(asm, spec):
+    """The four bytes of r3 (upper row) and of r4 (lower) as four words: the registers that hold them."""
+    spread = asm.sxtb16 if spec.dtype == "b" else asm.uxtb16
+    spread(R5, R3)
+    spread(R3, R3, 8)
+    spread(R6, R4)
+    spread(R4, R4, 8)
+    asm.pkhbt(R7, R5, R6, 16)
+    asm.pkhtb(R6, R6, R5, 16)
+    asm.pkhbt(R5, R3, R4, 16)
+    asm.pkhtb(R4, R4, R3, 16)
+    return R7, R5, R6, R4
 
 
 def _word(asm, spec, step):
@@ -280,7 +197,6 @@ def _channel(asm, spec, rows):
 def _four_channels(asm, spec, rows):
     """Four planes from r2 on: a column is four bytes of each row."""
     left, middle, right = _sides(spec, rows)
-    spread = asm.sxtb16 if spec.dtype == "b" else asm.uxtb16
     channels = spec.input_shape[2]
     asm.str(R0, SP, UPPER)
     asm.str(R1, SP, LOWER_ROW)
@@ -302,15 +218,7 @@ def _four_channels(asm, spec, rows):
         asm.ldr(R4, R1)
         asm.plus(R0, R0, channels)
         asm.plus(R1, R1, channels)
-    spread(R5, R3)
-    spread(R3, R3, 8)
-    spread(R6, R4)
-    spread(R4, R4, 8)
-    asm.pkhbt(R7, R5, R6, 16)
-    asm.pkhtb(R6, R6, R5, 16)
-    asm.pkhbt(R5, R3, R4, 16)
-    asm.pkhtb(R4, R4, R3, 16)
-    for r, place in zip((R7, R5, R6, R4), planes):
+    for r, place in zip(_four_words(asm, spec), planes):
         asm.str_then(r, place, rows.column)
     if middle > 1:
         asm.addi(R12, R12, -1)
