@@ -36,7 +36,7 @@ ARCHITECTURES = {
     "qemu-m33": "armv7emsp",
     "qemu-rv32": "rv32imc",
 }
-GENERATOR_HEAP = 24 * 1024  # bytes that the code generator, its kernels and its backend take
+GENERATOR_HEAP = 40 * 1024  # bytes that the code generator, its kernels and its backend take
 PACKAGE_HEAP = 24 * 1024  # bytes that the imported package may take on a Cortex-M0, from .mpy files
 USED = "import gc\ngc.collect()\nprint(gc.mem_alloc())"
 GENERATOR = f"import ucorr\nfrom ucorr.backends import probe\n{USED}\nprobe('thumb')\n{USED}"
