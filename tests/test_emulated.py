@@ -15,7 +15,7 @@ from strategies import problems
 from ucorr.codegen import conv
 from ucorr.codegen.plan import Plan, select
 from ucorr.codegen.thumb_asm import ARMV7EM, NE, R0, R1, R4, SP, Assembler
-from ucorr_host import emulator
+from ucorr_host import cycles, emulator
 from ucorr_host.named import layers, named
 from ucorr_host.problems import LAYERS
 from ucorr_host.simulator import ask
@@ -143,6 +143,16 @@ def test_instructions_and_stack_are_counted():
 
     run = called(emit)
     assert (run.instructions, run.stack) == (3 + 2 * 5 + 2, 40)
+    # the store takes 2; four branches back and the return refill the pipeline
+    assert run.cycles == run.instructions + 1 + 2 * 4
+
+
+def test_cycles_are_those_of_the_manuals_tables():
+    block = [("ldr", "r0, [r1]"), ("ldr.w", "r2, [r1, #4]"), ("ldrd", "r0, r1, [r2]"), ("smlad", "r0, r1, r2, r3")]
+    block += [("ldm", "r0!, {r1, r2, r3}"), ("push.w", "{r4-r11, lr}"), ("strb", "r0, [r1]"), ("bne", "#0")]
+    assert cycles.estimate(cycles.TABLES["cortex-m4"], block) == 2 + 1 + 3 + 1 + 4 + 10 + 2 + 1
+    assert cycles.estimate(cycles.TABLES["cortex-m0plus"], block[:2]) == 4
+    assert called(lambda asm: asm.nop(), core="cortex-m7").cycles is None
 
 
 def assert_same_code(problem, budget=None):

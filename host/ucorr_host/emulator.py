@@ -18,7 +18,7 @@ import unicorn
 from ucorr.codegen.plan import Plan, select
 from unicorn import arm_const
 
-from . import board_side
+from . import board_side, cycles
 from .micropython import TargetError
 
 PAGE = 4096
@@ -50,16 +50,19 @@ class EmulatorError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """Instructions executed, and bytes of stack used."""
+    """Instructions executed, an estimate of their cycles (cycles.py; None for a core without), bytes of stack used."""
 
     instructions: int
+    cycles: int | None
     stack: int
 
 
 @cache
-def _instructions(code: bytes) -> int:
+def _counts(code: bytes, core: str) -> tuple[int, int]:
+    """Instructions and cycles of a block of code; no cycles for a core without a table."""
     engine = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
-    return sum(1 for _ in engine.disasm(code, 0))
+    instructions = [(found.mnemonic, found.op_str) for found in engine.disasm(code, 0)]
+    return len(instructions), cycles.estimate(cycles.TABLES[core], instructions) if core in cycles.TABLES else 0
 
 
 def _place(machine: unicorn.Uc, base: int, size: int, access: int, *, at_end: bool) -> int:
@@ -98,14 +101,18 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
         machine.reg_write(register, value)
     machine.reg_write(arm_const.UC_ARM_REG_SP, top)
     machine.reg_write(arm_const.UC_ARM_REG_LR, END | 1)
-    counted = 0
-    blocks: dict[int, int] = {}
+    counted = spent = 0
+    expected = start
+    refill = cycles.TABLES[core].refill if core in cycles.TABLES else 0
+    blocks: dict[int, tuple[int, int]] = {}
 
     def block(machine: unicorn.Uc, address: int, size: int, _: object) -> None:
-        nonlocal counted
+        nonlocal counted, spent, expected
         if address not in blocks:
-            blocks[address] = _instructions(bytes(machine.mem_read(address, size)))
-        counted += blocks[address]
+            blocks[address] = _counts(bytes(machine.mem_read(address, size)), core)
+        counted += blocks[address][0]
+        spent += blocks[address][1] + (0 if address == expected else refill)
+        expected = address + size
 
     machine.hook_add(unicorn.UC_HOOK_BLOCK, block)
     try:
@@ -122,10 +129,10 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
     for place, view in ((places[1], views[1]), (places[2], views[2])):
         view[:] = machine.mem_read(place, len(view))
     stack = bytes(machine.mem_read(top - STACK_BYTES, STACK_BYTES))
-    return Run(counted, len(stack.lstrip(b"\xa5")))
+    return Run(counted, spent if core in cycles.TABLES else None, len(stack.lstrip(b"\xa5")))
 
 
-_counted = SimpleNamespace(instructions=0, stack=0)
+_counted = SimpleNamespace(instructions=0, cycles=None, stack=0)
 
 
 def backend(core: str) -> Any:
@@ -139,6 +146,7 @@ def backend(core: str) -> Any:
             for at_end in (True, False):
                 run = call(core, self.code, x, out, scratch, self.table, at_end=at_end)
             _counted.instructions += run.instructions
+            _counted.cycles = run.cycles
             _counted.stack = max(_counted.stack, run.stack)
 
     def refuses(spec: Any, budget: int | None = None) -> str | None:
@@ -159,6 +167,7 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
     answer["prepare_instructions"] = None  # this process's Python made the code
     if answer.get("backend") == "thumb":
         answer["stack_bytes"] = _counted.stack
+        answer["cycles"] = _counted.cycles
     else:
         answer["instructions"] = None
     return answer, data

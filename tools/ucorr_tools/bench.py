@@ -57,6 +57,8 @@ def row(letter: str, problem: Problem, target: str, backend: str, budget: int | 
     result["verified"] = True
     if answer.get("instructions") is not None:
         result["instructions_per_mac"] = round(answer["instructions"] / answer["macs"], 2)
+    if answer.get("cycles") is not None:
+        result["cycles_per_mac"] = round(answer["cycles"] / answer["macs"], 2)
     if answer.get("microseconds") is not None:
         result["nanoseconds_per_mac"] = round(1000 * answer["microseconds"] / answer["macs"], 3)
     return result

@@ -70,6 +70,7 @@ def instructions(benches: dict[str, dict[str, Any]]) -> str:
         cells |= {"naive viper": per_mac(naive[letter]), "`viper`": per_mac(row)}
         best = fast or compact
         cells["`thumb`"] = f"**{per_mac(best)}**"
+        cells["cycles"] = digits(best["cycles_per_mac"])
         cells["compact"] = digits(compact.get("instructions_per_mac"))
         cells |= {name: digits(figures[letter]) for name, figures in PEERS.items()}
         cells["code, bytes"] = f"{best['code_bytes']:,}"
