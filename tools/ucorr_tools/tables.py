@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ucorr.backends import NAMES
+
 COUNTED = "qemu-m4"  # the board on which all backends are compared
 GENERATED = "cortex-m4"  # the core on which generated code is counted
 OTHERS = ("qemu-m0", "qemu-m3", "qemu-m7", "qemu-m33", "qemu-rv32")
@@ -122,11 +124,12 @@ def boards(seen: list[dict[str, Any]]) -> str:
             "core": CORES[row["target"]],
             "firmware": f"MicroPython {row['micropython']}",
             ".mpy": row["arch"] or "bytecode",
-            "backends": ", ".join(name for name, state in row["backends"].items() if state == "ok"),
+            "backends": ", ".join(name for name in NAMES if row["backends"].get(name) == "ok"),
             "named problems": f"{row['named']} equal",
             "drawn problems": f"{row['drawn']} equal",
             "free heap": f"{row['free_heap']:,}",
             "ucorr takes": f"{row['package_heap_mpy']:,}",
+            "`thumb` takes": f"{row['generator_heap_mpy']:,}" if "generator_heap_mpy" in row else "–",
             "a 3x3 layer": f"{row['layer_heap']:,}",
         }
         for row in seen
