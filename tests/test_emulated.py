@@ -17,7 +17,7 @@ from ucorr.codegen.plan import Plan, select
 from ucorr.codegen.thumb_asm import ARMV7EM, NE, R0, R1, R4, SP, Assembler
 from ucorr_host import cycles, emulator
 from ucorr_host.named import layers, named
-from ucorr_host.problems import LAYERS
+from ucorr_host.problems import LAYERS, Problem
 from ucorr_host.simulator import ask
 from ucorr_tools.bench import bench
 
@@ -180,3 +180,13 @@ def test_micropython_writes_the_same_code_for_drawn_problems(data):
     problem = data.draw(problems(dtypes="bBh"))
     budget = data.draw(st.sampled_from([None, conv.table_bytes(problem.make("portable").spec, True)]))
     assert_same_code(problem, budget)
+
+
+@pytest.mark.parametrize("border", ["edge", "reflect"])
+@pytest.mark.parametrize("kernel", [(1, 2), (2, 2)])
+def test_a_border_that_no_window_leaves_is_still_the_right_one(border, kernel):
+    """The image is narrower than what lies left of it: windows see the border alone."""
+    rng = np.random.default_rng(4)
+    options = {"dtype": "b", "border": border, "padding": ((0, 0), (4, 0)), "stride": (1, 9)}
+    x = rng.integers(-128, 128, (2, 5), np.int8)
+    assert_equal(Problem("outside", "Correlate2D", rng.integers(-9, 9, kernel), (2, 5), options, x), "cortex-m4")

@@ -91,13 +91,13 @@ def test_a_firmware_is_built_once_and_again_when_its_board_changes(monkeypatch, 
     assert firmware.build(machine, tmp_path)
 
 
-TABLES = ("bytecode", "compiled", "bench", "viper", "boards")
+TABLES = ("bytecode", "compiled", "bench", "images", "viper", "boards")
 
 
 def results():
     """What a run of every bench and of the boards' tests would have written, with made-up figures."""
     row = {"layer": "a", "name": "made up", "macs": 100, "instructions": 2000, "instructions_per_mac": 20.0}
-    row |= {"scratch_bytes": 64, "backend": "viper"}
+    row |= {"scratch_bytes": 64, "backend": "viper", "verified": True}
     slow = {**row, "instructions": 90_000, "instructions_per_mac": 900.0}
     main = [row, {**slow, "backend": "naive"}, {**slow, "backend": "portable"}]
     unknown = {**row, "instructions_per_mac": None, "instructions": None}
@@ -112,7 +112,10 @@ def results():
         "cycles_per_mac": 1.4,
     }
     fast = {**code, "packing": "fast", "instructions_per_mac": 1.0}
-    made += [{"target": tables.GENERATED, "rows": [fast, {**code, "packing": "compact", "instructions_per_mac": 1.5}]}]
+    compact = {**code, "packing": "compact", "instructions_per_mac": 1.5}
+    grey = {**fast, "layer": "k", "name": "3x3 grey 9x9"}
+    refused = {**unknown, "layer": "j", "name": "a signal", "verified": False}
+    made += [{"target": tables.GENERATED, "rows": [fast, compact, refused, grey]}]
     made += [{"target": "desk", "reference": [{"name": "reference", "milliseconds": 1.5}]}]
     board = {"target": "qemu-m0", "micropython": "1.25.0", "arch": None, "named": 25, "drawn": 100}
     board |= {
@@ -128,12 +131,7 @@ def test_the_tables_are_made_from_the_results(tmp_path):
     for n, result in enumerate(results()):
         (tmp_path / f"{n}.json").write_text(json.dumps(result))
     readme = tmp_path / "README.md"
-    readme.write_text(
-        "".join(
-            f"<!-- {name} begins -->old<!-- {name} ends -->\n"
-            for name in ("bytecode", "compiled", "bench", "viper", "boards")
-        )
-    )
+    readme.write_text("".join(f"<!-- {name} begins -->old<!-- {name} ends -->\n" for name in TABLES))
     tables.main(str(readme), *map(str, sorted(tmp_path.glob("*.json"))))
     text = readme.read_text()
     assert "old" not in text
@@ -141,6 +139,7 @@ def test_the_tables_are_made_from_the_results(tmp_path):
     assert "<!-- compiled begins -->4.8 to 5<!-- compiled ends -->" in text
     line = "| a: made up | 100 | 900 | 900 | 20.0 | **1.00** | 1.40 | 1.50 | 4.82 | 6.68 | 1,000 | 512 or 512 | 64 |"
     assert line in text
+    assert "| 3x3 on 9x9 | 1.00 | 1.40 | 100 | 1,000 | 64 |" in text
     assert "| a | 20.0 | – | – | – | – | – |" in text
     assert "The reference: 1.5 ms." in text
     assert (

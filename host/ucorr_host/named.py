@@ -99,7 +99,8 @@ def named() -> list[Problem]:
 
 
 def layers() -> dict[str, Problem]:
-    """The layers of the benchmarks, by letter: input channels, kernel, output channels, image."""
+    """The layers of the benchmarks, by letter: a to i with input channels, kernel, output channels, image; j, a signal;
+    k to s, filters of grey images scaled by a shift."""
     rows: list[tuple[Any, ...]] = [
         ("a 3x3x3->16 same 32x32", "Conv2D", (16, 3, 3, 3), (32, 32), (32, 32, 3), _tflite(16, -8, padding="same")),
         ("b 3x3x16->16 same 32x32", "Conv2D", (16, 3, 3, 16), (32, 32), (32, 32, 16), _tflite(16, -9, padding="same")),
@@ -113,5 +114,12 @@ def layers() -> dict[str, Problem]:
         ("g 3x3 image 96x96", "Correlate2D", (3, 3), (96, 96), (96, 96), _tflite(1, -7)),
         ("h 5x5 image 96x96", "Correlate2D", (5, 5), (96, 96), (96, 96), _tflite(1, -8)),
         ("i dense 640->128", "Dense", (128, 640), None, (640,), _tflite(128, -10)),
+        ("j signal 50 taps 1000", "Correlate1D", (50,), 1000, (1000,),
+         {"dtype": "h", "out_dtype": "h", "multiplier": 1518500250, "shift": -11}),
     ]  # fmt: skip
+    sizes = [(size, shape) for size in (3, 5, 7) for shape in ((96, 96), (120, 160), (240, 320))]
+    for letter, (size, shape) in zip("klmnopqrs", sizes, strict=True):
+        name = f"{letter} {size}x{size} grey {shape[1]}x{shape[0]}"
+        options = {"dtype": "B", "out_dtype": "b", "shift": -size - 5}
+        rows.append((name, "Correlate2D", (size, size), shape, shape, options))
     return {row[0][0]: _problem(*row[:5], **row[5]) for row in rows}

@@ -21,7 +21,7 @@ from ucorr_host.named import layers
 from ucorr_host.problems import Problem
 from ucorr_host.simulator import ask
 
-LETTERS = "abcdefghi"
+LETTERS = "abcdefghijklmnopqrs"
 BACKENDS = ("thumb", "viper", "naive", "portable")
 REPEATS = {"thumb": 1, "viper": 15, "naive": 3, "portable": 3}  # of a timed run; a counted one is done once
 
@@ -74,7 +74,7 @@ def compact_row(letter: str, problem: Problem, target: str) -> list[dict[str, An
 
 def bench(
     target: str = "micropython",
-    letters: Iterable[str] = LETTERS,
+    letters: Iterable[str] = "abcdefghi",
     backends: Iterable[str] | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:

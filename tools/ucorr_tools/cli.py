@@ -338,7 +338,7 @@ def verify(ports: tuple[str, ...], path: str | None, resume: bool, as_json: bool
 
 @main.command()
 @click.option("--target", metavar="TARGET", default="micropython", show_default=True, help="As of simulate, or desk.")
-@click.option("--layers", default="abcdefghi", show_default=True, help="Letters of the layers.")
+@click.option("--layers", default="abcdefghi", show_default=True, help="Letters of the layers, a to s.")
 @click.option(
     "--backend",
     "backends",

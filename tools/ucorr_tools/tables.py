@@ -64,7 +64,8 @@ def instructions(benches: dict[str, dict[str, Any]]) -> str:
     viper, naive, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "naive", "portable"))
     packings: dict[str, dict[str, dict[str, Any]]] = {"fast": {}, "compact": {}}
     for row in benches[GENERATED]["rows"]:
-        packings[row["packing"]][row["layer"]] = row
+        if row["verified"]:
+            packings[row["packing"]][row["layer"]] = row
     rows = []
     for letter, row in viper.items():
         fast, compact = (packings[name].get(letter, {}) for name in ("fast", "compact"))
@@ -78,6 +79,17 @@ def instructions(benches: dict[str, dict[str, Any]]) -> str:
         cells["code, bytes"] = f"{best['code_bytes']:,}"
         cells["weights"] = " or ".join(f"{r['weight_bytes']:,}" for r in (fast, compact) if r)
         rows.append({**cells, "scratch": f"{best['scratch_bytes']:,}"})
+    return markdown(rows, words=1)
+
+
+def images(benches: dict[str, dict[str, Any]]) -> str:
+    """The table of generated code for filters of grey images."""
+    rows = []
+    for row in benches[GENERATED]["rows"]:
+        if " grey " in row["name"]:
+            cells = {"filter": row["name"].replace(" grey ", " on "), "instructions/MAC": per_mac(row)}
+            cells |= {"cycles/MAC": digits(row["cycles_per_mac"]), "instructions": f"{row['instructions']:,}"}
+            rows.append({**cells, "code, bytes": f"{row['code_bytes']:,}", "scratch": f"{row['scratch_bytes']:,}"})
     return markdown(rows, words=1)
 
 
@@ -98,8 +110,9 @@ def spread(benches: dict[str, dict[str, Any]], others: dict[str, float]) -> str:
     instructions as generated code."""
     fewest: dict[str, float] = {}
     for row in benches[GENERATED]["rows"]:
-        each = row["instructions_per_mac"]
-        fewest[row["layer"]] = min(each, fewest.get(row["layer"], each))
+        if row["layer"] in others:
+            each = row["instructions_per_mac"]
+            fewest[row["layer"]] = min(each, fewest.get(row["layer"], each))
     ratios = [others[letter] / fewest[letter] for letter in fewest]
     least = f"{min(ratios):,.0f}" if min(ratios) >= 10 else f"{min(ratios):.1f}"
     return f"{least} to {max(ratios):,.0f}"
@@ -159,6 +172,7 @@ def main(readme: str, *files: str) -> None:
         raise ValueError(f"no result of {' '.join(missing)}: run `make bench-table`")
     text = Path(readme).read_text(encoding="utf-8")
     text = written(text, "bench", f"\n{instructions(benches)}\n\n{desk(benches['desk'])}\n")
+    text = written(text, "images", f"\n{images(benches)}\n")
     text = written(text, "viper", f"\n{viper(benches)}\n")
     portable = by_layer(benches[COUNTED], "portable")
     bytecode = {letter: row["instructions_per_mac"] for letter, row in portable.items()}

@@ -79,7 +79,8 @@ def _columns(asm, spec, shape):
         _items(asm, spec, depth * middle, "long column")  # one long column
         return
     if left:
-        _outer(asm, spec, shape, range(-left, 0), 0, "left")
+        first = -spec.padding[1][0]
+        _outer(asm, spec, shape, range(first, first + left), 0, "left")
     if middle > 1:
         asm.constant(R2, middle)
         asm.label("column")

@@ -56,7 +56,7 @@ def refuses(spec, level):
         return "a dilation, a stride or a single kernel row"
     if Rows(spec).pairs > 6:
         return "more than 6 pairs of rows"
-    reason = scale_refuses(spec) or planes.refuses(spec)
+    reason = scale_refuses(spec) or planes.refuses(spec, Rows(spec).columns)
     if reason:
         return reason
     if Rows(spec).scratch_bytes > _SCRATCH_MOST:

@@ -15,12 +15,23 @@ LEFT_TO_FILL, FILL_Y, FILL_AT, UPPER, LOWER_ROW, QUADS, PLANE_AT = range(END, EN
 FRAME = END + 28
 
 
-def refuses(spec):
+def _copied(spec, column):
+    """The column of a plane that a column outside the image is a copy of."""
+    left = spec.padding[1][0]
+    return left + source_index(column - left, spec.input_shape[1], spec.border)
+
+
+def refuses(spec, columns):
     """None, or why rows of this layer can't be filled."""
     if max(spec.input_shape[0], spec.input_shape[1]) > 65534:
         return "an image side over 65534"
     if sum(spec.padding[1]) > _OUTER_MOST:
         return "more than %d columns outside the image" % _OUTER_MOST
+    if spec.border != "constant":
+        left = spec.padding[1][0]
+        for column in list(range(min(left, columns))) + list(range(left + spec.input_shape[1], columns)):
+            if _copied(spec, column) >= columns:
+                return "a border that copies columns which no window sees"
     return None
 
 
@@ -110,7 +121,7 @@ def _outer(asm, spec, rows, places):
             if column == columns[0]:
                 asm.constant(R3, spec.border_value & 0xFFFF | spec.border_value << 16)
         else:
-            source = left + source_index(column - left, spec.input_shape[1], spec.border)
+            source = _copied(spec, column)
         for place in places:
             if source is not None:
                 _far(asm, asm.ldr, place, source * rows.column)
