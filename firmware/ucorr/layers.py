@@ -53,9 +53,9 @@ class Layer:
         return self.spec.multiplier
 
     def __call__(self, x, out):
-        for known in self._pairs:
-            if known[0] is x and known[1] is out and known[2] == len(x) and known[3] == len(out):
-                self.plan.run(known[4], known[5], self._scratch)
+        for known_x, known_out, x_length, out_length, source, target in self._pairs:
+            if known_x is x and known_out is out and x_length == len(x) and out_length == len(out):
+                self.plan.run(source, target, self._scratch)
                 return out
         buffers.check(x, out, self.spec)
         source, target = x, out
