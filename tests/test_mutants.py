@@ -19,9 +19,14 @@ import ucorr_host
 BACKENDS = "test_backends.py::test_named_problem_equals_the_reference"
 PORTABLE, VIPER = "ucorr/backends/portable.py", "ucorr/backends/viper.py"
 PASSES = "ucorr/backends/viper_passes.py"
-CONV, FILL, SCALE = "ucorr/codegen/conv.py", "ucorr/codegen/fill.py", "ucorr/codegen/scale.py"
-FILTERS, PLANES = "ucorr/codegen/filters.py", "ucorr/codegen/planes.py"
+CODEGEN = "ucorr/codegen/"
+CONV, TABLE, FILL = CODEGEN + "conv.py", CODEGEN + "table.py", CODEGEN + "fill_dsp.py"
+SMLAD, SCALE = CODEGEN + "conv_dsp.py", CODEGEN + "scale_dsp.py"
+FILTERS, PLANES, WALK = CODEGEN + "filters_dsp.py", CODEGEN + "planes_dsp.py", CODEGEN + "walk.py"
+SWAR, FILL_V6M = CODEGEN + "conv_v6m.py", CODEGEN + "fill_v6m.py"
+SCALE_V6M, LANES = CODEGEN + "scale_v6m.py", CODEGEN + "filters_v6m.py"
 EMULATED, ON_CORE = "test_emulated.py::test_named_problem_equals_the_reference", "-cortex-m4]"
+ON_M0 = "-cortex-m0plus]"
 FIXEDPOINT, SPEC, REFERENCE = "ucorr/fixedpoint.py", "ucorr/spec.py", "ucorr_host/reference.py"
 LOOPS = "test_reference.py::test_a_named_problem_equals_nested_loops_of_python_ints"
 RAMP = "test_reference.py::test_every_half_of_a_ramp_is_rounded_as_often_as_it_should"
@@ -97,21 +102,35 @@ MUTANTS = [
     ("sums not doubled", SCALE, "if not self.doubled:", "if self.doubled:", f"{EMULATED}[conv{ON_CORE}"),
     ("flipped kernel", CONV, "source = ((o * kh + a) * kw + b) * depth",
      "source = ((o * kh + a) * kw + kw - 1 - b) * depth", f"{EMULATED}[conv{ON_CORE}"),
-    ("wrong zero point sign", CONV, "- spec.input_zero_point * total", "+ spec.input_zero_point * total",
+    ("wrong zero point sign", TABLE, "- zero_point * total", "+ zero_point * total",
      f"{EMULATED}[conv zero points{ON_CORE}"),
     ("group forgotten", CONV, "asm.plus(R1, R1, spec.kernel_shape[3] * ITEMSIZE[spec.dtype])",
      "asm.plus(R1, R1, 0)", f"{EMULATED}[conv groups{ON_CORE}"),
     ("wrong pad side", FILL, "left = min(spec.padding[1][0], shape.columns)",
      "left = min(spec.padding[1][1], shape.columns)",
      "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m4]"),
-    ("bytes in another order", CONV, "places = (0, 2, 1, 3)", "places = (0, 1, 2, 3)",
+    ("bytes in another order", SMLAD, "places = (0, 2, 1, 3)", "places = (0, 1, 2, 3)",
      "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m4]"),
-    ("scratch too small", CONV, "beyond = 2 * 4 * _UNROLLED", "beyond = -8", f"{EMULATED}[conv 1x1{ON_CORE}"),
+    ("scratch too small", SMLAD, "beyond = 2 * 4 * _UNROLLED", "beyond = -8", f"{EMULATED}[conv 1x1{ON_CORE}"),
     ("off by one row", FILTERS, "shift = row * stride", "shift = row * stride + row", f"{EMULATED}[sobel{ON_CORE}"),
     ("flipped kernel", FILTERS, "put(table, at, kernel[first * kw + b])",
      "put(table, at, kernel[first * kw + kw - 1 - b])", f"{EMULATED}[sobel{ON_CORE}"),
-    ("reflected edge repeated", PLANES, "source_index(column - left, spec.input_shape[1], spec.border)",
+    ("reflected edge repeated", WALK, "source_index(column - left, spec.input_shape[1], spec.border)",
      "max(0, min(spec.input_shape[1] - 1, column - left))", f"{EMULATED}[blur reflect{ON_CORE}"),
+    ("borrow forgotten", SWAR, "asm.adcs(self.upper[pair], r)", "asm.add(self.upper[pair], self.upper[pair], r)",
+     f"{EMULATED}[conv{ON_M0}"),
+    ("runs too long", SWAR, "while run > 1 and not self._stay(taps, run)", "while False",
+     "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m0plus]"),
+    ("borrow forgotten", LANES, "asm.adcs(R7, R2)", "asm.add(R7, R7, R2)", f"{EMULATED}[sobel{ON_M0}"),
+    ("runs too long", LANES, "up[o] += max(k, 0)", "up[o] += 0",
+     "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m0plus]"),
+    ("no doubt", SCALE_V6M, "self.limit = best << 32 - f", "self.limit = 0",
+     "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m0plus]"),
+    ("halves up", SCALE_V6M, "asm.shift(R1, acc, ASR, 31)", "asm.constant(R1, 0)",
+     f"{EMULATED}[edge pair rounded{ON_M0}"),
+    ("wrong pad side", FILL_V6M, "left = min(spec.padding[1][0], shape.columns)",
+     "left = min(spec.padding[1][1], shape.columns)",
+     "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m0plus]"),
     ("group forgotten", PORTABLE, "first += depth", "first += 0", f"{BACKENDS}[conv groups{ON_DESK}"),
 ]  # fmt: skip
 

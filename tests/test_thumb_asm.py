@@ -1,31 +1,37 @@
 """Each encoding of the assembler, as another disassembler reads it, and what can't be encoded."""
 
 import capstone
+import numpy as np
 import pytest
-from ucorr.codegen import thumb_asm
+from ucorr.codegen.thumb1 import Thumb1
+from ucorr.codegen.thumb2 import Thumb2
 from ucorr.codegen.thumb_asm import (
     ALWAYS,
     ARMV6M,
     ARMV7EM,
     ARMV7M,
     ASR,
+    HI,
+    LR,
+    LSL,
+    LSR,
     LT,
     NE,
+    PC,
     R0,
     R1,
     R2,
     R3,
+    R4,
     R7,
     R8,
     R9,
     R11,
     R12,
     SP,
-    Assembler,
     AssemblerError,
 )
-
-LR = thumb_asm.LR
+from ucorr_host import emulator
 
 
 def read(code):
@@ -64,7 +70,7 @@ INSTRUCTIONS = [
     ("cmpi", (R9, 200), "cmp.w sb, #0xc8"),
     ("cmpi", (R1, -100), "cmn.w r1, #0x64"),
     ("shift", (R8, R1, ASR, 31), "asr.w r8, r1, #0x1f"),
-    ("shift", (R8, R1, thumb_asm.LSL, 1), "lsl.w r8, r1, #1"),
+    ("shift", (R8, R1, LSL, 1), "lsl.w r8, r1, #1"),
     ("lsl", (R8, R1, R12), "lsl.w r8, r1, ip"),
     ("asr", (R8, R1, R12), "asr.w r8, r1, ip"),
     ("ssat", (R8, 8, R1), "ssat r8, #8, r1"),
@@ -112,29 +118,125 @@ INSTRUCTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "text"), INSTRUCTIONS)
-def test_an_instruction_reads_as_it_was_meant(name, arguments, text):
-    asm = Assembler(ARMV7EM)
+SHORT = [
+    ("bx_lr", (), "bx lr"),
+    ("nop", (), "mov r8, r8"),
+    ("mov", (R12, R3), "mov ip, r3"),
+    ("movs", (R3, 255), "movs r3, #0xff"),
+    ("add", (R1, R2, R3), "adds r1, r2, r3"),
+    ("add", (R1, R1, R12), "add r1, ip"),
+    ("add", (R9, R9, R1), "add sb, r1"),
+    ("sub", (R1, R2, R3), "subs r1, r2, r3"),
+    ("addi", (R1, R1, 255), "adds r1, #0xff"),
+    ("addi", (R1, R1, -255), "subs r1, #0xff"),
+    ("addi", (R1, R2, 7), "adds r1, r2, #7"),
+    ("addi", (R1, R2, -7), "subs r1, r2, #7"),
+    ("addi", (SP, SP, -508), "sub sp, #0x1fc"),
+    ("addi", (SP, SP, 40), "add sp, #0x28"),
+    ("subs", (R3, 255), "subs r3, #0xff"),
+    ("adcs", (R1, R2), "adcs r1, r2"),
+    ("ands", (R1, R2), "ands r1, r2"),
+    ("mvns", (R1, R2), "mvns r1, r2"),
+    ("muls", (R1, R2), "muls r1, r2, r1"),
+    ("cmp", (R1, R7), "cmp r1, r7"),
+    ("cmp", (R1, R12), "cmp r1, ip"),
+    ("cmpi", (R1, 255), "cmp r1, #0xff"),
+    ("shift", (R1, R2, LSL, 31), "lsls r1, r2, #0x1f"),
+    ("shift", (R1, R2, LSR, 1), "lsrs r1, r2, #1"),
+    ("shift", (R1, R2, ASR, 16), "asrs r1, r2, #0x10"),
+    ("lsls", (R1, R2), "lsls r1, r2"),
+    ("asrs", (R1, R2), "asrs r1, r2"),
+    ("sxtb", (R1, R2), "sxtb r1, r2"),
+    ("uxth", (R1, R2), "uxth r1, r2"),
+    ("ldr", (R1, SP, 1020), "ldr r1, [sp, #0x3fc]"),
+    ("ldr", (R1, R7, 124), "ldr r1, [r7, #0x7c]"),
+    ("str", (R1, SP, 4), "str r1, [sp, #4]"),
+    ("str", (R1, R7, 8), "str r1, [r7, #8]"),
+    ("ldrb", (R1, R2, 31), "ldrb r1, [r2, #0x1f]"),
+    ("strb", (R1, R2, 31), "strb r1, [r2, #0x1f]"),
+    ("strh", (R1, R2, 62), "strh r1, [r2, #0x3e]"),
+    ("ldrsb_at", (R1, R2, R3), "ldrsb r1, [r2, r3]"),
+    ("ldrb_at", (R1, R2, R3), "ldrb r1, [r2, r3]"),
+    ("str_at", (R1, R2, R3), "str r1, [r2, r3]"),
+    ("strh_at", (R1, R2, R3), "strh r1, [r2, r3]"),
+    ("strb_at", (R1, R2, R3), "strb r1, [r2, r3]"),
+    ("str_then", (R1, R2, 4), "stm r2!, {r1}"),
+    ("ldm", (R4, (R0, R1, R7)), "ldm r4!, {r0, r1, r7}"),
+    ("stm", (R4, (R0, R7)), "stm r4!, {r0, r7}"),
+    ("push", ((R0, R7, LR),), "push {r0, r7, lr}"),
+    ("pop", ((R0, R7, PC),), "pop {r0, r7, pc}"),
+]
+BOTH = [(Thumb1, ARMV6M, *row) for row in SHORT] + [(Thumb2, ARMV7EM, *row) for row in INSTRUCTIONS]
+
+
+@pytest.mark.parametrize(("made", "level", "name", "arguments", "text"), BOTH)
+def test_an_instruction_reads_as_it_was_meant(made, level, name, arguments, text):
+    asm = made(level)
     getattr(asm, name)(*arguments)
     assert read(asm.code) == [text.replace(".w ", " ", 1)]
 
 
-def test_every_instruction_is_tested():
-    methods = {name for name, value in vars(Assembler).items() if callable(value) and name[0] != "_"}
-    assert methods - {"label", "finish", "b", "it", "plus"} == {name for name, _, _ in INSTRUCTIONS}
+@pytest.mark.parametrize(
+    ("made", "rows", "others"),
+    [
+        (Thumb1, SHORT, {"b", "bl", "constant", "plus", "mla", "enter", "leave"}),
+        (Thumb2, INSTRUCTIONS, {"b", "it", "plus", "enter", "leave"}),
+    ],
+)
+def test_every_instruction_is_tested(made, rows, others):
+    methods = {name for name in dir(made) if callable(getattr(made, name)) and name[0] != "_"}
+    assert methods - {"label", "finish"} - others == {name for name, _, _ in rows}
 
 
 def test_a_constant_of_32_bits_takes_two_instructions():
-    asm = Assembler(ARMV7EM)
+    asm = Thumb2(ARMV7EM)
     asm.constant(R3, 0x89ABCDEF)
     assert read(asm.code) == ["movw r3, #0xcdef", "movt r3, #0x89ab"]
+
+
+CONSTANTS = [0, 255, 256, 510, 1000, 0x10000, 0x12345678, 0x7FFFFFFF, -1, -128, -256, -1000, -0x00800080, -(1 << 31)]
+
+
+@pytest.mark.parametrize("made", [Thumb1, Thumb2])
+def test_constants_and_sums_of_several_instructions_are_those_meant(made):
+    asm = made(ARMV6M if made is Thumb1 else ARMV7EM)
+    asm.enter(0)
+    for n, value in enumerate(CONSTANTS):
+        asm.constant(R2, value)
+        asm.str(R2, R1, 8 * n)
+        asm.constant(R2, 77)
+        asm.plus(R4, R2, value)
+        asm.plus(R2, R2, value)
+        asm.sub(R4, R4, R2)  # 0: both ways give the same
+        asm.add(R2, R2, R4)
+        asm.str(R2, R1, 8 * n + 4)
+    asm.leave(0)
+    out = np.zeros((len(CONSTANTS), 2), np.int32)
+    core = "cortex-m0plus" if made is Thumb1 else "cortex-m4"
+    emulator.call(core, asm.finish(), bytearray(4), out, bytearray(4), bytearray(4))
+    assert out.tolist() == [[value, (value + 77 + (1 << 31)) % (1 << 32) - (1 << 31)] for value in CONSTANTS]
+
+
+@pytest.mark.parametrize("nops", [0, 125, 126, 1020, 1022, 1023, 1100])
+def test_a_loop_of_16_bit_instructions_reaches_back_however_long(nops):
+    asm = Thumb1()
+    asm.enter(0)
+    asm.constant(R0, 3)
+    asm.label("loop")
+    for _ in range(nops):
+        asm.nop()
+    asm.subs(R0, 1)
+    asm.b("loop", HI)
+    asm.leave(0)
+    run = emulator.call("cortex-m0plus", asm.finish(), *(bytearray(4) for _ in range(4)))
+    assert run.instructions == 15 + 3 * (nops + 1) + (3 if nops <= 125 else 5)  # far: over a second branch
 
 
 @pytest.mark.parametrize("gap", [0, 1, 700, 3000])
 @pytest.mark.parametrize("condition", [ALWAYS, NE])
 @pytest.mark.parametrize("level", [ARMV6M, ARMV7M, ARMV7EM])
 def test_a_branch_reaches_its_label_or_says_that_it_is_too_far(level, condition, gap):
-    asm = Assembler(level)
+    asm = (Thumb1 if level == ARMV6M else Thumb2)(level)
     asm.b("after", condition)
     asm.label("before")
     for _ in range(gap):
@@ -153,7 +255,7 @@ def test_a_branch_reaches_its_label_or_says_that_it_is_too_far(level, condition,
 
 
 def test_an_instruction_under_a_condition():
-    asm = Assembler(ARMV7M)
+    asm = Thumb2(ARMV7M)
     asm.it(LT)
     asm.mov(R1, R2)
     assert read(asm.code) == ["it lt", "movlt r1, r2"]
@@ -166,38 +268,45 @@ def test_an_instruction_under_a_condition():
         (ARMV7M, "sxtb16", (R0, R1), "armv7m"),
         (ARMV6M, "smmulr", (R0, R1, R2), "armv6m"),
         (ARMV6M, "ldrd", (R0, R1, R2), "armv6m"),
-        (ARMV6M, "constant", (R0, 1000), "armv6m"),
+        (ARMV6M, "ldr_then", (R0, R1, 4), "armv6m"),
         (ARMV6M, "it", (LT,), "armv6m"),
     ],
 )
 def test_what_a_core_lacks_is_refused(level, name, arguments, core):
-    asm = Assembler(level)
+    asm = (Thumb1 if level == ARMV6M else Thumb2)(level)
     with pytest.raises(AssemblerError, match=f"{core} has no such instruction$"):
         getattr(asm, name)(*arguments)
     assert asm.code == b""
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "sentence"),
+    ("made", "name", "arguments", "sentence"),
     [
-        ("ldr", (R0, R1, 4096), "ldr: 4096, wanted a multiple of 1 within 0..4095"),
-        ("ldr_then", (R0, R1, 256), "ldr: 256, wanted a multiple of 1 within -255..255"),
-        ("ldrd", (R0, R1, R2, 6), "ldrd: 6, wanted a multiple of 4 within 0..1020"),
-        ("addi", (R0, R1, 5000), "addi: 5000, wanted a multiple of 1 within -4095..4095"),
-        ("subs", (R0, 256), "subs: 256, wanted a multiple of 1 within 0..255"),
-        ("shift", (R0, R1, ASR, 32), "shift: 32, wanted a multiple of 1 within 1..31"),
+        (Thumb2, "ldr", (R0, R1, 4096), "ldr: 4096, wanted a multiple of 1 within 0..4095"),
+        (Thumb2, "ldr_then", (R0, R1, 256), "ldr: 256, wanted a multiple of 1 within -255..255"),
+        (Thumb2, "ldrd", (R0, R1, R2, 6), "ldrd: 6, wanted a multiple of 4 within 0..1020"),
+        (Thumb2, "addi", (R0, R1, 5000), "addi: 5000, wanted a multiple of 1 within -4095..4095"),
+        (Thumb2, "subs", (R0, 256), "subs: 256, wanted a multiple of 1 within 0..255"),
+        (Thumb2, "shift", (R0, R1, ASR, 32), "shift: 32, wanted a multiple of 1 within 1..31"),
+        (Thumb1, "ldr", (R0, R1, 126), "ldr: 126, wanted a multiple of 4 within 0..124"),
+        (Thumb1, "str", (R0, SP, 1024), "str: 1024, wanted a multiple of 4 within 0..1020"),
+        (Thumb1, "ldrb", (R0, R1, 32), "ldrb: 32, wanted a multiple of 1 within 0..31"),
+        (Thumb1, "addi", (R0, R1, 8), "addi: 8, wanted a multiple of 1 within -7..7"),
+        (Thumb1, "movs", (R0, 256), "movs: 256, wanted a multiple of 1 within 0..255"),
+        (Thumb1, "add", (R9, R8, R1), "add: armv6m has no such instruction"),
+        (Thumb1, "mla", (R0, R1, R2, R3), "mla: armv6m has no such instruction"),
     ],
 )
-def test_what_does_not_fit_an_encoding_is_told(name, arguments, sentence):
+def test_what_does_not_fit_an_encoding_is_told(made, name, arguments, sentence):
     with pytest.raises(AssemblerError) as told:
-        getattr(Assembler(ARMV7EM), name)(*arguments)
+        getattr(made(ARMV6M if made is Thumb1 else ARMV7EM), name)(*arguments)
     assert str(told.value) == sentence
 
 
 def test_labels_and_levels_are_checked():
     with pytest.raises(AssemblerError, match="level: 9, wanted one of 6 7 8"):
-        Assembler(9)
-    asm = Assembler(ARMV7M)
+        Thumb2(9)
+    asm = Thumb2(ARMV7M)
     asm.label("here")
     with pytest.raises(AssemblerError, match="label: 'here' stands already"):
         asm.label("here")

@@ -29,7 +29,7 @@ CODE, X, OUT, SCRATCH, TABLE, STACK, END = (0x1000_0000 * n for n in range(1, 8)
 
 @dataclass(frozen=True)
 class Core:
-    """A Cortex-M: Unicorn's model of it and the level of thumb_asm.py."""
+    """A Cortex-M: Unicorn's model of it and the level of thumb_asm.py; a Cortex-M3 gets the code of a Cortex-M0."""
 
     model: int
     level: int
@@ -37,7 +37,7 @@ class Core:
 
 CORES = {
     "cortex-m0plus": Core(arm_const.UC_CPU_ARM_CORTEX_M0, 6),
-    "cortex-m3": Core(arm_const.UC_CPU_ARM_CORTEX_M3, 7),
+    "cortex-m3": Core(arm_const.UC_CPU_ARM_CORTEX_M3, 6),
     "cortex-m4": Core(arm_const.UC_CPU_ARM_CORTEX_M4, 8),
     "cortex-m7": Core(arm_const.UC_CPU_ARM_CORTEX_M7, 8),
     "cortex-m33": Core(arm_const.UC_CPU_ARM_CORTEX_M33, 8),
@@ -153,7 +153,9 @@ def backend(core: str) -> Any:
         found = select(spec, level, budget)
         return found if isinstance(found, str) else None
 
-    return SimpleNamespace(refuses=refuses, prepare=lambda spec, budget=None: Emulated(spec, level, budget))
+    return SimpleNamespace(
+        LEVEL=level, refuses=refuses, prepare=lambda spec, budget=None: Emulated(spec, level, budget)
+    )
 
 
 def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:

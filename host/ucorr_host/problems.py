@@ -14,13 +14,13 @@ import numpy as np
 import ucorr
 from numpy.typing import NDArray
 from ucorr.codegen.plan import select
-from ucorr.codegen.thumb_asm import ARMV7EM
 
 from . import reference
 from .quantize import quantize_kernel
 
 LAYERS = ("Correlate2D", "Correlate1D", "Conv2D", "DepthwiseConv2D", "Dense")
 ONE_CHANNEL = ("Correlate2D", "Correlate1D")
+LEVEL = "getattr(ucorr.backends.probe('thumb'), 'LEVEL', None)"  # of a target's machine code, evaluated there
 ONLY_BOARD = ("dtype", "pitch")  # words that the reference does not need
 
 
@@ -62,9 +62,10 @@ class Problem:
     def _arguments(self) -> list[Any]:
         return [self.kernel.tolist()] if self.shape is None else [self.kernel.tolist(), self.shape]
 
-    def taken_by(self, backend: str) -> bool:
-        """Whether a backend takes the layer where the backend can run; `thumb` leaves some shapes to others."""
-        return backend != "thumb" or not isinstance(select(self.make("portable").spec, ARMV7EM), str)
+    def taken_by(self, backend: str, level: int | None) -> bool:
+        """Whether a backend takes the layer where the backend can run; `thumb` leaves some shapes to others,
+        which ones depends on the level (of thumb_asm.py), which its module on the target tells as LEVEL."""
+        return backend != "thumb" or not isinstance(select(self.make("portable").spec, level), str)
 
     def payload(self) -> bytes:
         """The input's bytes."""

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import problems
+from ucorr.codegen.thumb_asm import ARMV6M, ARMV7EM
 from ucorr_host.micropython import TargetError
 from ucorr_host.named import layers, named
 from ucorr_host.problems import Problem
@@ -25,7 +26,8 @@ from ucorr_tools.qemu import targets
 from ucorr_tools.qemu.emulator import Emulator
 
 BACKENDS = {"qemu-m0-plain": ["portable"]}
-BACKENDS |= {name: ["thumb", "viper", "portable"] for name in ("qemu-m4", "qemu-m7", "qemu-m33")}
+BACKENDS["qemu-rv32"] = ["viper", "portable"]
+LEVELS = dict.fromkeys(("qemu-m4", "qemu-m7", "qemu-m33"), ARMV7EM)
 EMITTERS = {"qemu-m0-plain": [], "qemu-rv32": ["viper", "native", "asm_rv32"]}
 ARCHITECTURES = {
     "qemu-m0": "armv6m",
@@ -72,10 +74,11 @@ def test_the_commands_deploy_and_verify(rig, form):
         verified = command("ucorr", "verify", "--resume", "--json", "--port", emulator.port)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     told = json.loads(verified.stdout)
+    level = LEVELS.get(rig.machine.target, ARMV6M)
     assert [row["problem"] for row in told["rows"] if not row["equal"]] == []
     ran = [name for name, state in told["backends"].items() if state == "ok"]
-    assert sorted(ran) == sorted(BACKENDS.get(rig.machine.target, ["viper", "portable"]))
-    assert len(told["rows"]) == sum(problem.taken_by(name) for problem in named() for name in ran)
+    assert sorted(ran) == sorted(BACKENDS.get(rig.machine.target, ["thumb", "viper", "portable"]))
+    assert len(told["rows"]) == sum(problem.taken_by(name, level) for problem in named() for name in ran)
     assert probed["arch"] == ARCHITECTURES[rig.machine.target]
     assert probed["emitters"] == EMITTERS.get(rig.machine.target, ["viper", "native", "asm_thumb"])
     heap = int(imported.stdout) - before
@@ -101,7 +104,7 @@ def test_drawn_problems_equal_the_reference_on_every_backend(rig):
     def check(problem, offset):
         nonlocal ran
         for backend in rig.backends:
-            if problem.taken_by(backend):
+            if problem.taken_by(backend, rig.session.level):
                 assert_array_equal(run(rig, problem, backend, offset=offset), problem.expected(), strict=True)
                 ran += 1
 
@@ -113,7 +116,7 @@ def test_drawn_problems_equal_the_reference_on_every_backend(rig):
 @pytest.mark.parametrize("backend", ["viper", "thumb"])
 @pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
 def test_a_call_on_compiled_code_allocates_nothing(rig, problem, backend):
-    if backend in rig.backends and problem.taken_by(backend):
+    if backend in rig.backends and problem.taken_by(backend, rig.session.level):
         assert_array_equal(run(rig, problem, backend, repeat=2, locked=True), problem.expected())
 
 

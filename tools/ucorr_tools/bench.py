@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ucorr.codegen import conv
 from ucorr.codegen.plan import select
-from ucorr.codegen.thumb_asm import ARMV7EM
 from ucorr_host import TargetError, reference
 from ucorr_host.named import layers
-from ucorr_host.problems import Problem
+from ucorr_host.problems import LEVEL, Problem
 from ucorr_host.simulator import ask
 
 LETTERS = "abcdefghijklmnopqrs"
@@ -33,13 +31,16 @@ FIELDS = (
 )  # fmt: skip
 
 
-def row(letter: str, problem: Problem, target: str, backend: str, budget: int | None = None) -> dict[str, Any]:
+def row(
+    letter: str, problem: Problem, target: str, backend: str, level: int | None, budget: int | None = None
+) -> dict[str, Any]:
     """One layer on one backend of a target. RuntimeError if a bit differs from the reference; a layer that the
-    target can't hold is a row with the reason. The budget is the layer's."""
+    target can't hold is a row with the reason. The level is that of the target's machine code, the budget the
+    layer's."""
     result: dict[str, Any] = dict.fromkeys(FIELDS)
     result |= {"layer": letter, "name": problem.name[2:], "backend": backend, "verified": False}
     result |= {"dtype": problem.options["dtype"], "scale": "tflite" if "multiplier" in problem.options else "shift"}
-    if not problem.taken_by(backend):
+    if not problem.taken_by(backend, level):
         return {**result, "reason": "a shape that is left to other backends"}
     repeat = 1 if target.startswith(("qemu-", "cortex-")) else REPEATS[backend]
     message = problem.message(backend, repeat=repeat)
@@ -64,12 +65,13 @@ def row(letter: str, problem: Problem, target: str, backend: str, budget: int | 
     return result
 
 
-def compact_row(letter: str, problem: Problem, target: str) -> list[dict[str, Any]]:
-    """The row of the smaller packing, where machine code has one for the layer and it is smaller."""
+def compact_row(letter: str, problem: Problem, target: str, level: int) -> list[dict[str, Any]]:
+    """The row of the smaller packing, where machine code has one for the layer."""
     spec = problem.make("portable").spec
-    if select(spec, ARMV7EM) != (conv, False) or not conv.is_small(spec):
+    module = select(spec, level)[0]
+    if True not in module.packings(spec):
         return []
-    return [row(letter, problem, target, "thumb", conv.table_bytes(spec, True))]
+    return [row(letter, problem, target, "thumb", level, module.table_bytes(spec, True))]
 
 
 def bench(
@@ -95,13 +97,14 @@ def bench(
         outcome = ask({"attempt": source, "name": "naive"}, b"", target)[0]["outcome"]
         if outcome[0] != "ok":
             raise TargetError(f"{target} can't run the naive loop: {outcome[0]}: {outcome[1]}")
+    level = ask({"attempt": f"answer = {LEVEL}", "name": "level"}, b"", target)[0]["outcome"][1]
     rows = []
     for letter in letters:
         for backend in backends:
             problem = problems[letter]
-            made = [row(letter, problem, target, backend)]
+            made = [row(letter, problem, target, backend, level)]
             if target.startswith("cortex-") and made[0]["packing"] == "fast":
-                made += compact_row(letter, problem, target)
+                made += compact_row(letter, problem, target, level)
             rows += made
             if progress:
                 for one in made:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ucorr_host import board_side
 from ucorr_host.named import named
-from ucorr_host.problems import Problem, packed
+from ucorr_host.problems import LEVEL, Problem, packed
 
 from .board import EXEC_SECONDS, Board, BoardError
 
@@ -83,10 +83,11 @@ def verify(
     returns   (state of each backend, rows); raises BoardError when the board fails
     """
     backends = start(board)
+    level = board.eval(LEVEL)
     rows = []
     for problem in named() if problems is None else problems:
         for backend, state in backends.items():
-            if state == "ok" and problem.taken_by(backend):
+            if state == "ok" and problem.taken_by(backend, level):
                 row = check(board, problem, backend)
                 rows.append(row)
                 if progress:

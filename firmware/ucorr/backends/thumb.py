@@ -32,18 +32,18 @@ def _register(address):
     return uctypes.struct(address, {"word": uctypes.UINT32 | 0})
 
 
-# the firmware of a Cortex-M3 may say armv7em
-if _ARCH < 6 or (_ARCH == 6 and _register(_CPUID).word >> 4 & 0xFFF == _CORTEX_M3):
-    raise NotImplementedError("a core without the DSP extension")
-
 from ..codegen.plan import Plan, select
-from ..codegen.thumb_asm import ARMV7EM
+from ..codegen.thumb_asm import ARMV6M, ARMV7EM
 from .thumb_call import barrier, call
+
+# The firmware of a Cortex-M3 may say armv7em. Without the DSP extension, a Cortex-M0's code is the best for it.
+_DSP = _ARCH > 6 or (_ARCH == 6 and _register(_CPUID).word >> 4 & 0xFFF != _CORTEX_M3)
+LEVEL = ARMV7EM if _DSP else ARMV6M
 
 
 def refuses(spec, budget=None):
     """None, or why there is no machine code for a layer on this core."""
-    found = select(spec, ARMV7EM, budget)
+    found = select(spec, LEVEL, budget)
     return found if isinstance(found, str) else None
 
 
@@ -68,7 +68,7 @@ class Thumb(Plan):
     """A layer as machine code of this core; the contract is in backends/__init__.py."""
 
     def __init__(self, spec, budget):
-        Plan.__init__(self, spec, ARMV7EM, budget)
+        Plan.__init__(self, spec, LEVEL, budget)
         self._job = array("I", [uctypes.addressof(self.table), _entry(self.code)])
 
     def run(self, x, out, scratch):

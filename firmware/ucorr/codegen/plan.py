@@ -1,34 +1,40 @@
 """Which kernel family and which packing a layer gets, and the plan that comes of it."""
 
-from . import conv, filters
+from .thumb_asm import ARMV7EM
 
 TABLE_MOST = 49152  # bytes of packed weights where no budget is given
 
 
+def families(level):
+    """The families of a level, and their classes, the faster first; only these are imported."""
+    if level < ARMV7EM:
+        from . import conv_v6m, filters_v6m
+
+        return (filters_v6m, filters_v6m.Lanes), (conv_v6m, conv_v6m.Swar)
+    from . import conv_dsp, filters_dsp
+
+    return (filters_dsp, filters_dsp.Planes), (conv_dsp, conv_dsp.Smlad)
+
+
 def select(spec, level, budget=None):
-    """(family, compact) for a layer on a core, or a str saying why there is none.
+    """(module, class, compact) for a layer on a core, or a str saying why there is none.
 
     level   of thumb_asm.py
-    budget  most bytes of packed weights and constants; None: TABLE_MOST for `fast` packing, any for `compact`
+    budget  most bytes of packed weights and constants; None: TABLE_MOST for `fast` packing, any for the last one
     """
-    few = spec.kernel_shape[0] // spec.groups < 4
-    reason = filters.refuses(spec, level) if few else "four or more outputs of one input channel"
-    if reason is None and (budget is None or filters.table_bytes(spec) <= budget):
-        return filters, False
-    reason = conv.refuses(spec, level)
-    if reason:
-        return reason
-    if conv.table_bytes(spec, False) <= (TABLE_MOST if budget is None else budget):
-        return conv, False
-    if conv.is_small(spec):
-        bytes_ = conv.table_bytes(spec, True)
-        if budget is None or bytes_ <= budget:
-            return conv, True
-    elif budget is None:
-        return conv, False
-    else:
-        bytes_ = conv.table_bytes(spec, False)
-    return "a budget of %d bytes, where the smallest packing takes %d" % (budget, bytes_)
+    reason = "no family"
+    for module, made in families(level):
+        refusal = module.refuses(spec)
+        if refusal:
+            reason = refusal
+            continue
+        packings = module.packings(spec)
+        for compact in packings:
+            size = module.table_bytes(spec, compact)
+            if size <= (TABLE_MOST if budget is None else budget) or (budget is None and compact == packings[-1]):
+                return module, made, compact
+        reason = "a budget of %d bytes, where the smallest packing takes %d" % (budget, size)
+    return reason
 
 
 class Plan:
@@ -37,12 +43,11 @@ class Plan:
     typed = False
 
     def __init__(self, spec, level, budget=None):
-        family, compact = select(spec, level, budget)
-        made = filters.Filters(spec, level) if family is filters else conv.Conv(spec, level, compact)
-        self.code = made.code
-        self.table = made.table
+        module, made, compact = select(spec, level, budget)
+        code = made(spec, level, compact)
+        self.code = code.code
+        self.table = code.table
         self.packing = "compact" if compact else "fast"
-        self.family = family.__name__.split(".")[-1]
-        self.scratch_bytes = made.scratch_bytes
-        self.weight_bytes = len(made.table)
-        self.code_bytes = len(made.code)
+        self.scratch_bytes = code.scratch_bytes
+        self.weight_bytes = len(code.table)
+        self.code_bytes = len(code.code)

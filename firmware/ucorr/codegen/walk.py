@@ -2,21 +2,50 @@
 
 `sizes` is what a family knows of its scratch: `.passes` (times that windows move on
 before all rows are copied again), `.slide` (bytes they move), `.blank` (where the
-blank row begins). A blank row stands for every row outside the image where the
+blank row begins), `.slot` (bytes between rows of a column), `.at_once` (rows that are
+copied at a time) and `.first` (the first one, 0 or -1). A blank row stands for every row outside the image where the
 border is constant.
 """
 
 from ..fixedpoint import ITEMSIZE
+from ..spec import source_index
 from .thumb_asm import CC, GE, LT, NE, R0, R1, R2, R3, SP
 
+_OUTER_MOST = 16  # columns outside the image, left and right, that an image filter copies
+
 # on the stack, behind what the families keep there
-BASE, FIRST, SOURCE_Y, SLIDES = range(64, 80, 4)
-END = 80
+BASE, FIRST, SOURCE_Y, SLIDES, LEFT_TO_FILL, FILL_Y, FILL_AT = range(64, 92, 4)
+END = 92
 
 
 def blank_bytes(spec):
     """What a row of the border's constant takes, in bytes."""
     return (spec.input_shape[1] * spec.input_shape[2] * ITEMSIZE[spec.dtype] + 3) // 4 * 4
+
+
+def needs_blank(spec):
+    """Whether some row is all the border's constant, where rows are copied one by one."""
+    return spec.border == "constant" and spec.padding[0] != (0, 0)
+
+
+def copied(spec, column):
+    """The column of scratch that a column outside the image is a copy of; 0 is the leftmost that a window sees."""
+    left = spec.padding[1][0]
+    return left + source_index(column - left, spec.input_shape[1], spec.border)
+
+
+def refuses_columns(spec, columns):
+    """None, or why an image filter can't fill columns of a layer."""
+    if max(spec.input_shape[0], spec.input_shape[1]) > 65534:
+        return "an image side over 65534"
+    if sum(spec.padding[1]) > _OUTER_MOST:
+        return "more than %d columns outside the image" % _OUTER_MOST
+    if spec.border != "constant":
+        left = spec.padding[1][0]
+        for column in list(range(min(left, columns))) + list(range(left + spec.input_shape[1], columns)):
+            if copied(spec, column) >= columns:
+                return "a border that copies columns which no window sees"
+    return None
 
 
 def emit_begin(asm, spec, sizes, blank):
@@ -35,7 +64,7 @@ def emit_begin(asm, spec, sizes, blank):
 
 def emit_restart(asm, spec, sizes):
     """At the top of the image: no row is held yet."""
-    asm.constant(R0, 0)
+    asm.constant(R0, sizes.first)
     asm.constant(R1, -spec.padding[0][0])
     asm.constant(R2, sizes.passes)
     asm.str(R0, SP, FIRST)
@@ -50,14 +79,14 @@ def emit_next(asm, sizes, window, step, kept):
     asm.str(R0, SP, SOURCE_Y)
     if sizes.passes > 1:
         asm.ldr(R1, SP, window)
-        asm.addi(R1, R1, sizes.slide)
+        asm.plus(R1, R1, sizes.slide)
         asm.constant(R2, kept)
         asm.ldr(R0, SP, SLIDES)
         asm.subs(R0, 1)
         asm.b("slid", NE)
         asm.constant(R0, sizes.passes)
         asm.ldr(R1, SP, BASE)
-        asm.constant(R2, 0)
+        asm.constant(R2, sizes.first)
         asm.label("slid")
         asm.str(R0, SP, SLIDES)
         asm.str(R1, SP, window)
@@ -84,7 +113,7 @@ def emit_source(asm, spec, sizes, x, name=""):
         else:
             asm.sub(R0, R3, R0)
             asm.cmp(R0, R2)
-            asm.it(GE)
+            asm.b(name + "inside", LT)
             asm.mov(R0, R3)
         asm.b(name + "inside")
         asm.label(name + "below")
@@ -94,10 +123,47 @@ def emit_source(asm, spec, sizes, x, name=""):
             asm.constant(R2, 2 * height - 2)
             asm.sub(R0, R2, R0)
             asm.cmpi(R0, 0)
-            asm.it(LT)
+            asm.b(name + "inside", GE)
             asm.mov(R0, R3)
     asm.label(name + "inside")
     asm.constant(R2, spec.pitch * ITEMSIZE[spec.dtype])
     asm.ldr(R3, SP, x)
     asm.mla(R0, R0, R2, R3)
     asm.label(name + "found")
+
+
+def emit_rows(asm, spec, sizes, window, x, emit_row):
+    """Copy the kernel rows from FIRST on, the others having stayed, to the slots of `window`.
+
+    emit_row  emit_row(asm, spec, sizes) emits what copies a row of the image, r0, to a slot, r1, of every column;
+              or `at_once` rows from FILL_Y on
+    """
+    asm.ldr(R3, SP, FIRST)
+    asm.ldr(R0, SP, SOURCE_Y)
+    asm.ldr(R1, SP, window)
+    asm.constant(R2, spec.dilation[0])
+    asm.mla(R2, R2, R3, R0)
+    asm.mov(R0, R2)
+    asm.constant(R2, sizes.slot)
+    asm.mla(R2, R2, R3, R1)
+    asm.mov(R1, R2)
+    asm.constant(R2, spec.kernel_shape[1])
+    asm.sub(R2, R2, R3)
+    asm.label("fill")
+    asm.str(R0, SP, FILL_Y)
+    asm.str(R1, SP, FILL_AT)
+    asm.str(R2, SP, LEFT_TO_FILL)
+    if spec.padding[0] == (0, 0) and not sizes.first:
+        asm.constant(R2, spec.pitch * ITEMSIZE[spec.dtype])
+        asm.ldr(R3, SP, x)
+        asm.mla(R0, R0, R2, R3)
+    else:
+        emit_source(asm, spec, sizes, x)
+    emit_row(asm, spec, sizes)
+    asm.ldr(R2, SP, LEFT_TO_FILL)
+    asm.ldr(R1, SP, FILL_AT)
+    asm.ldr(R0, SP, FILL_Y)
+    asm.plus(R1, R1, sizes.at_once * sizes.slot)
+    asm.plus(R0, R0, sizes.at_once * spec.dilation[0])
+    asm.subs(R2, sizes.at_once)
+    asm.b("fill", NE)

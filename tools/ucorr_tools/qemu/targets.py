@@ -11,6 +11,7 @@ import atexit
 from typing import Any
 
 from ucorr_host.micropython import TargetError
+from ucorr_host.problems import LEVEL
 
 from .. import verify
 from ..board import Board, BoardError
@@ -59,6 +60,7 @@ class Session:
     def begin(self) -> None:
         """Start board_side.py and its clock."""
         self.backends = verify.start(self.board)
+        self.level = self.board.eval(LEVEL)
         if self.machine.timer:
             self.board.exec(self.machine.timer + CLOCK)
 

@@ -4,35 +4,12 @@ walk.py finds the rows. Columns outside the image are constants, or copies of co
 that were just written.
 """
 
-from ..spec import source_index
 from .thumb_asm import LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
-from .walk import END, FIRST, SOURCE_Y, emit_source
-
-_OUTER_MOST = 16  # columns outside the image, left and right
+from .walk import END, FILL_AT, FILL_Y, FIRST, LEFT_TO_FILL, SOURCE_Y, copied, emit_source
 
 # on the stack, behind walk.py's
-LEFT_TO_FILL, FILL_Y, FILL_AT, UPPER, LOWER_ROW, QUADS, PLANE_AT = range(END, END + 28, 4)
-FRAME = END + 28
-
-
-def _copied(spec, column):
-    """The column of a plane that a column outside the image is a copy of."""
-    left = spec.padding[1][0]
-    return left + source_index(column - left, spec.input_shape[1], spec.border)
-
-
-def refuses(spec, columns):
-    """None, or why rows of this layer can't be filled."""
-    if max(spec.input_shape[0], spec.input_shape[1]) > 65534:
-        return "an image side over 65534"
-    if sum(spec.padding[1]) > _OUTER_MOST:
-        return "more than %d columns outside the image" % _OUTER_MOST
-    if spec.border != "constant":
-        left = spec.padding[1][0]
-        for column in list(range(min(left, columns))) + list(range(left + spec.input_shape[1], columns)):
-            if _copied(spec, column) >= columns:
-                return "a border that copies columns which no window sees"
-    return None
+UPPER, LOWER_ROW, QUADS, PLANE_AT = range(END, END + 16, 4)
+FRAME = END + 16
 
 
 def emit_rows(asm, spec, rows, window, x):
@@ -121,7 +98,7 @@ def _outer(asm, spec, rows, places):
             if column == columns[0]:
                 asm.constant(R3, spec.border_value & 0xFFFF | spec.border_value << 16)
         else:
-            source = _copied(spec, column)
+            source = copied(spec, column)
         for place in places:
             if source is not None:
                 _far(asm, asm.ldr, place, source * rows.column)
@@ -194,12 +171,11 @@ def _channel(asm, spec, rows):
     left, middle, right = _sides(spec, rows)
     asm.mov(R8, R2)
     asm.plus(R2, R2, left * rows.column)
-    if middle > 1:
+    if middle:  # otherwise all that windows see is the border
         asm.constant(R5, middle)
         asm.label("channel columns")
-    _word(asm, spec, spec.input_shape[2])
-    asm.str_then(R3, R2, rows.column)
-    if middle > 1:
+        _word(asm, spec, spec.input_shape[2])
+        asm.str_then(R3, R2, rows.column)
         asm.subs(R5, 1)
         asm.b("channel columns", NE)
     _outer(asm, spec, rows, (R8,))
@@ -218,20 +194,19 @@ def _four_channels(asm, spec, rows):
         _outer_constants(asm, spec, rows, planes)
     for place in planes:
         asm.plus(place, place, left * rows.column)
-    if middle > 1:
+    if middle:
         asm.constant(R12, middle)
         asm.label("four channels")
-    if channels <= 255:
-        asm.ldr_then(R3, R0, channels)
-        asm.ldr_then(R4, R1, channels)
-    else:
-        asm.ldr(R3, R0)
-        asm.ldr(R4, R1)
-        asm.plus(R0, R0, channels)
-        asm.plus(R1, R1, channels)
-    for r, place in zip(_four_words(asm, spec), planes):
-        asm.str_then(r, place, rows.column)
-    if middle > 1:
+        if channels <= 255:
+            asm.ldr_then(R3, R0, channels)
+            asm.ldr_then(R4, R1, channels)
+        else:
+            asm.ldr(R3, R0)
+            asm.ldr(R4, R1)
+            asm.plus(R0, R0, channels)
+            asm.plus(R1, R1, channels)
+        for r, place in zip(_four_words(asm, spec), planes):
+            asm.str_then(r, place, rows.column)
         asm.addi(R12, R12, -1)
         asm.cmpi(R12, 0)
         asm.b("four channels", NE)

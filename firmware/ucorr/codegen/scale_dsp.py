@@ -55,10 +55,14 @@ class Scale:
         self.mixed = not self.exact and max(spec.shift) >= 0
         self.words = 0 if self.exact else 2 + self.tflite + 2 * self.mixed
 
-    def constants(self, channel):
-        """The words of an output channel, in the order in which emit() reads them."""
-        if self.exact:
-            return []
+    def constants(self, channels):
+        """The words of some output channels, in the order in which emit() reads them."""
+        words = []
+        for channel in channels if not self.exact else ():
+            words += self._constants(channel)
+        return words
+
+    def _constants(self, channel):
         shift = self.spec.shift[channel]
         n = max(0, -shift)
         words = [self.spec.multiplier[channel]] if self.tflite else []
@@ -146,12 +150,3 @@ def from_table(asm, table):
         asm.ldm(table, registers)
 
     return load
-
-
-def put(table, at, word):
-    """Store a word, modulo 2**32, little endian at a place in a bytearray; the place behind it."""
-    for _ in range(4):
-        table[at] = word & 255
-        word >>= 8
-        at += 1
-    return at

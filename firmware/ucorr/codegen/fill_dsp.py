@@ -1,21 +1,15 @@
 """Rows of the input as columns of 16-bit items in scratch: where borders, pitch and strides end.
 
-The kernel rows that an output row needs are copied one by one, from FIRST on, the
-others having stayed; walk.py finds them. Columns outside the image are constants,
+walk.py finds the rows. Columns outside the image are constants,
 or copies.
 """
 
 from ..fixedpoint import ITEMSIZE
 from ..spec import source_index
-from .thumb_asm import NE, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12, SP
-from .walk import END, FIRST, SOURCE_Y, emit_source
+from .thumb_asm import NE, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12
 
 _UNROLLED = 32  # items of a column that are copied without a loop
 _BORDERS_MOST = 16  # columns that "edge" and "reflect" copy
-
-# on the stack, behind walk.py's
-LEFT_TO_FILL, FILL_Y, FILL_AT = range(END, END + 12, 4)
-FRAME = END + 12
 
 
 def refuses(spec):
@@ -30,44 +24,7 @@ def refuses(spec):
     return None
 
 
-def needs_blank(spec):
-    """Whether some row is all the border's constant."""
-    return spec.border == "constant" and spec.padding[0] != (0, 0)
-
-
-def emit_rows(asm, spec, shape, window, x):
-    """Copy the kernel rows from FIRST on to the slots of `window`."""
-    kh = spec.kernel_shape[1]
-    asm.ldr(R3, SP, FIRST)
-    asm.ldr(R0, SP, SOURCE_Y)
-    asm.ldr(R1, SP, window)
-    asm.constant(R2, spec.dilation[0])
-    asm.mla(R0, R3, R2, R0)
-    asm.constant(R2, shape.slot)
-    asm.mla(R1, R3, R2, R1)
-    asm.constant(R2, kh)
-    asm.sub(R2, R2, R3)
-    asm.label("fill")
-    asm.str(R0, SP, FILL_Y)
-    asm.str(R1, SP, FILL_AT)
-    asm.str(R2, SP, LEFT_TO_FILL)
-    if spec.padding[0] == (0, 0):
-        asm.constant(R2, spec.pitch * ITEMSIZE[spec.dtype])
-        asm.ldr(R3, SP, x)
-        asm.mla(R0, R0, R2, R3)
-    else:
-        emit_source(asm, spec, shape, x)
-    _columns(asm, spec, shape)
-    asm.ldr(R2, SP, LEFT_TO_FILL)
-    asm.ldr(R1, SP, FILL_AT)
-    asm.ldr(R0, SP, FILL_Y)
-    asm.plus(R1, R1, shape.slot)
-    asm.plus(R0, R0, spec.dilation[0])
-    asm.subs(R2, 1)
-    asm.b("fill", NE)
-
-
-def _columns(asm, spec, shape):
+def emit_row(asm, spec, shape):
     """Copy a row, r0, to the slot r1 of every column."""
     width, channels = spec.input_shape[1:]
     depth = spec.kernel_shape[3]
@@ -81,14 +38,13 @@ def _columns(asm, spec, shape):
     if left:
         first = -spec.padding[1][0]
         _outer(asm, spec, shape, range(first, first + left), 0, "left")
-    if middle > 1:
+    if middle:  # otherwise all that windows see is the border
         asm.constant(R2, middle)
         asm.label("column")
-    _items(asm, spec, depth, "items")
-    if spec.groups > 1:
-        asm.plus(R0, R0, (channels - depth) * item)
-    asm.plus(R1, R1, shape.column)
-    if middle > 1:
+        _items(asm, spec, depth, "items")
+        if spec.groups > 1:
+            asm.plus(R0, R0, (channels - depth) * item)
+        asm.plus(R1, R1, shape.column)
         asm.subs(R2, 1)
         asm.b("column", NE)
     if right:

@@ -29,10 +29,13 @@ table r9, and r4-r7, r10-r12 shared by weights and pairs.
 """
 
 from ..fixedpoint import ITEMSIZE
-from . import planes, walk
-from .scale import Scale, put
-from .scale import refuses as scale_refuses
-from .thumb_asm import ARMV7EM, LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP, Assembler
+from . import planes_dsp as planes
+from . import walk
+from .scale_dsp import Scale
+from .scale_dsp import refuses as scale_refuses
+from .table import put, start
+from .thumb2 import Thumb2
+from .thumb_asm import LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
 
 _RESIDENT_WORDS = 6
 _UNROLLED = 2  # blocks of two output columns without a loop, at most
@@ -45,18 +48,18 @@ X, OUT, WINDOW, TABLE, PASSES, CHANNELS_END, TABLE_AT, OUT_END, LOWER, COPIES, S
 FRAME = planes.FRAME
 
 
-def refuses(spec, level):
-    """None, or why this family does not take a layer on a core."""
+def refuses(spec):
+    """None, or why this family does not take a layer."""
     _, kh, kw, depth = spec.kernel_shape
-    if level < ARMV7EM:
-        return "a core without the DSP extension"
     if depth != 1 or ITEMSIZE[spec.dtype] != 1:
         return "not one channel of bytes for each output"
+    if spec.kernel_shape[0] >= 4 * spec.groups:
+        return "four or more outputs of an input channel"
     if spec.dilation != (1, 1) or spec.stride[0] > 2 or spec.stride[1] > kw or kh < 2:
         return "a dilation, a stride or a single kernel row"
     if Rows(spec).pairs > 6:
         return "more than 6 pairs of rows"
-    reason = scale_refuses(spec) or planes.refuses(spec, Rows(spec).columns)
+    reason = scale_refuses(spec) or walk.refuses_columns(spec, Rows(spec).columns)
     if reason:
         return reason
     if Rows(spec).scratch_bytes > _SCRATCH_MOST:
@@ -64,7 +67,12 @@ def refuses(spec, level):
     return None
 
 
-def table_bytes(spec):
+def packings(spec):
+    """The only packing is the fast one."""
+    return (False,)
+
+
+def table_bytes(spec, compact):
     """What the table of a layer takes."""
     rows = Rows(spec)
     kw = spec.kernel_shape[2]
@@ -85,6 +93,8 @@ class Rows:
     terms    for the upper and for the lower output row [(pair, half or None, word, half)]: a pair times a
              word, or a half of it times a half
     """
+
+    first = 0
 
     def __init__(self, spec):
         _, kh, kw, _ = spec.kernel_shape
@@ -128,12 +138,10 @@ class Rows:
             self.terms[row].append((pair, half) + at[0])
 
 
-class Filters:
+class Planes:
     """Code and table of a layer: `.code`, `.table`, `.scratch_bytes`."""
 
-    compact = False
-
-    def __init__(self, spec, level):
+    def __init__(self, spec, level, compact=False):
         self.spec = spec
         self.rows = rows = Rows(spec)
         self.scratch_bytes = rows.scratch_bytes
@@ -153,7 +161,7 @@ class Filters:
         self.doubled = factor == 2 and max(zero - min(spec.weights), max(spec.weights) - zero) < 16384
         self.scale = Scale(spec, self.doubled)
         self.table = self._pack()
-        self.asm = Assembler(level)
+        self.asm = Thumb2(level)
         self._emit()
         self.code = self.asm.finish()
         self.asm = None
@@ -173,15 +181,14 @@ class Filters:
         stream = list(range(kw))
         if not self.resident:
             stream = [k for _, uses in self._steps() for _, k in uses]
-        table = bytearray(table_bytes(spec))
+        table = bytearray(table_bytes(spec, False))
         factor = 1 + self.doubled
         zero = spec.kernel_zero_point
         at = 0
         for o in range(spec.kernel_shape[0]):
             kernel = [(k - zero) * factor for k in spec.weights[o * spec.taps : (o + 1) * spec.taps]]
-            start = (spec.bias[o] if spec.bias else 0) * factor - spec.input_zero_point * sum(kernel)
             for _ in range(4):
-                at = put(table, at, start)
+                at = put(table, at, start(spec, o, spec.input_zero_point) * factor)
             for b in stream:
                 for first, second in self.rows.words:
                     high = 0 if second is None else kernel[second * kw + b]
@@ -189,7 +196,7 @@ class Filters:
                     table[at + 2] = high & 255
                     table[at + 3] = high >> 8 & 255
                     at += 4
-            for word in self.scale.constants(o):
+            for word in self.scale.constants((o,)):
                 at = put(table, at, word)
         return table
 
@@ -201,8 +208,7 @@ class Filters:
         out_size = ITEMSIZE[spec.out_dtype]
         pixel = out_channels * out_size
         copies = out_channels // spec.groups
-        asm.push((R4, R5, R6, R7, R8, R9, R10, R11, LR))
-        asm.addi(SP, SP, -FRAME)
+        asm.enter(FRAME)
         asm.str(R0, SP, X)
         asm.str(R1, SP, OUT)
         asm.str(R2, SP, WINDOW)
@@ -256,9 +262,7 @@ class Filters:
         asm.subs(R0, 1)
         asm.str(R0, SP, PASSES)
         asm.b("pass", NE)
-        asm.addi(SP, SP, FRAME)
-        asm.pop((R4, R5, R6, R7, R8, R9, R10, R11, LR))
-        asm.bx_lr()
+        asm.leave(FRAME)
 
     def _channel(self, out_width, pixel):
         """Two rows of one output channel, from the window and lr on, which move on."""

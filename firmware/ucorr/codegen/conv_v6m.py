@@ -1,0 +1,372 @@
+"""Convolution on ARMv6-M: two output channels in one multiplication.
+
+conv.py has the layout and the loops, items are words. A word of weights holds those of two channels,
+w0 + w1 * 2**16, so x times it is x*w0 + x*w1 * 2**16, two products, as long as the first fits 16 bits; so do
+sums of a few. Extracting them takes three instructions, S and B being the sums of a pair of channels:
+
+    S += P;  P >>= 16, which leaves bit 15 in the carry;  B += P + carry
+
+for floor(P / 2**16) is one too small if the lower sum is negative, and that is bit 15. S is taken
+modulo 2**32. In the end B is the sum of the second channel and S - B * 2**16 that of the first. P is extracted every
+`run` taps, the most of 8, 4, 2, 1 for which |x| <= 128 and the layer's weights keep it in bounds.
+
+The table holds, four channels at a time,
+
+    S0 S1 B0 B1 to start from, weights [two taps][pair][2], factors, multipliers and shifts
+
+`compact` weights are bytes, k + 128 [tap][channel], one product at a time; the sum of x, times 128, is taken off in
+the end. It is for weights outside the bound, too, and for layers whose words would take too much memory. A
+layer of one channel per group has words of one weight.
+
+Registers: r0, r1 data, r2, r3 weights, r4 window, r5 table, r6, r7 B, r8, r9 S, r11 and lr unextracted P.
+Compact: r0-r3 data, r6 weight, r7 sum of x, and lr, r8, r9, r11 the channels' sums. Afterwards r4 is the output.
+"""
+
+from ..fixedpoint import ITEMSIZE
+from . import fill_v6m as fill
+from .conv import MORE, OUT_AT, OUT_QUAD, QUAD, SCRATCH_MOST, WEIGHTS_END, WINDOW, Conv, Shape, firsts, taps_of
+from .scale_v6m import Scale
+from .scale_v6m import refuses as scale_refuses
+from .table import start
+from .thumb1 import Thumb1
+from .thumb_asm import ASR, LR, LSL, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R11, SP
+from .walk import needs_blank
+
+_UNROLLED = {False: 32, True: 16}  # taps in a loop's body, at most; compact
+WINDOW_AT = MORE
+
+
+def refuses(spec):
+    """None, or why this family does not take a layer."""
+    reason = scale_refuses(spec) or fill.refuses(spec)
+    if reason:
+        return reason
+    if not packings(spec):
+        return "weights of 16 bits for several channels"
+    if shape_of(spec, Blocks(spec, packings(spec)[-1])).scratch_bytes > SCRATCH_MOST:
+        return "rows that take more than %d bytes of scratch" % SCRATCH_MOST
+    return None
+
+
+def shape_of(spec, cut):
+    return Shape(spec, 4, 4 * (cut.padded - taps_of(spec)), needs_blank(spec))
+
+
+def packings(spec):
+    """The packings, compact or not, that take a layer's weights, the faster first."""
+    zero = spec.kernel_zero_point
+    found = ()
+    if spec.kernel_shape[0] == spec.groups or max(zero - min(spec.weights), max(spec.weights) - zero) <= 255:
+        found = (False,)
+    if -128 <= min(spec.weights) and max(spec.weights) <= 127:
+        found += (True,)
+    return found
+
+
+def table_bytes(spec, compact):
+    """What the table of a layer takes."""
+    return 4 * Blocks(spec, compact).table_words
+
+
+class Blocks:
+    """How the work on one layer is cut; conv.Conv tells more.
+
+    unrolled   taps in a chunk, the body of a loop; chunks in a window
+    padded     taps of a window in whole chunks
+    """
+
+    pixels = 1
+
+    def __init__(self, spec, compact):
+        per_group = spec.kernel_shape[0] // spec.groups
+        self.wide = 4 if per_group >= 4 else min(2, per_group)
+        step = 4 // self.wide if compact else 2  # whole words of weights, two words at a time
+        taps = taps_of(spec)
+        self.chunks = (taps + _UNROLLED[compact] - 1) // _UNROLLED[compact]
+        self.unrolled = ((taps + self.chunks - 1) // self.chunks + step - 1) // step * step
+        self.padded = self.chunks * self.unrolled
+        self.firsts = firsts(per_group, self.wide)
+        self.weight_words = self.padded * self.wide // 4 if compact else self.padded * ((self.wide + 1) // 2)
+        words = self.wide * (1 + Scale(spec).words) + self.weight_words
+        self.table_words = spec.groups * len(self.firsts) * words
+
+
+class Swar(Conv):
+    """Code and table of a layer: `.code`, `.table`, `.scratch_bytes`; compact chooses the packing."""
+
+    emit_row = staticmethod(fill.emit_row)
+    out_at, table_at, spare = R4, R5, R0
+
+    def __init__(self, spec, level, compact=False):
+        self.scale = Scale(spec)
+        self.zero = spec.input_zero_point - fill.middle(spec)
+        self.cut = cut = Blocks(spec, compact)
+        self.spec = spec
+        self.run = 1 if compact or cut.wide == 1 else self._run()
+        Conv.__init__(self, spec, Thumb1(level), shape_of(spec, cut), cut, compact)
+
+    def _runs(self, run):
+        """(first, behind) of the runs of taps in a chunk."""
+        for first in range(0, self.cut.unrolled, run):
+            yield first, min(first + run, self.cut.unrolled)
+
+    def _run(self):
+        """The most taps for which every sum of products stays in 16 bits."""
+        run = 8
+        for o in range(self.spec.kernel_shape[0]):
+            taps = list(self._taps(o))
+            while run > 1 and not self._stay(taps, run):
+                run //= 2
+        return run
+
+    def _stay(self, taps, run):
+        for chunk in range(0, len(taps), self.cut.unrolled):
+            for first, behind in self._runs(run):
+                up = down = 0
+                for k in taps[chunk + first : min(chunk + behind, chunk + self.cut.unrolled)]:
+                    if k > 0:
+                        up += k
+                    else:
+                        down -= k
+                if 127 * up + 128 * down > 32767 or 128 * up + 127 * down > 32768:
+                    return False
+        return True
+
+    # The table
+
+    def _starts(self, channels):
+        starts = [start(self.spec, o, self.zero) for o in channels]
+        if self.compact or len(starts) == 1:
+            return starts
+        pairs = range(0, len(starts), 2)
+        return [starts[n] + (starts[n + 1] << 16) for n in pairs] + [starts[n + 1] for n in pairs]
+
+    def _pack_weights(self, table, at, n, taps):
+        """The weights of channel n of a `wide`; of a pair the even channel comes first."""
+        wide = self.cut.wide
+        if self.compact:
+            zero = self.spec.kernel_zero_point + 128
+            behind = at + self.cut.padded * wide
+            at += n
+            for k in taps:
+                table[at] = k + zero
+                at += wide
+            while at < behind:
+                table[at] = zero
+                at += wide
+            return
+        pairs = (wide + 1) // 2
+        at += n // 2 * 8
+        odd = n & 1
+        for t, k in enumerate(taps):
+            place = at + (t >> 1) * 8 * pairs + (t & 1) * 4
+            if odd:  # the lower weight's sign has made the upper half one less
+                k += table[place + 2] | table[place + 3] << 8
+                table[place + 2] = k & 255
+                table[place + 3] = k >> 8 & 255
+            else:
+                for b in range(4):
+                    table[place + b] = k & 255
+                    k >>= 8
+
+    # The code
+
+    def _emit(self):
+        Conv._emit(self)
+        self.scale.emit_exact(self.asm)
+
+    def _begin(self):
+        """Ahead of the first pixel of a row."""
+        asm = self.asm
+        self.scale.emit_constants(asm)
+        asm.ldr(R0, SP, WINDOW)
+        asm.ldr(R1, SP, OUT_QUAD)
+        asm.str(R0, SP, WINDOW_AT)
+        asm.str(R1, SP, OUT_AT)
+
+    def _end(self):
+        """Behind the last pixel of a row."""
+        self.scale.emit_behind(self.asm)
+        if self.scale.words:
+            self.asm.plus(self.table_at, self.table_at, 8 * self.cut.wide)
+
+    def _move(self, r, value):
+        """r += value, r12 not being lost; r1 is."""
+        if -510 <= value <= 510:
+            self.asm.plus(r, r, value)
+        else:
+            self.asm.constant(R1, value)
+            self.asm.add(r, r, R1)
+
+    def _pixels(self, pixels, pixel_bytes, label):
+        """`wide` outputs of a pixel; afterwards r4 is the next output, r5 behind the factors."""
+        asm, cut, step = self.asm, self.cut, self.shape.step
+        asm.ldr(R5, SP, QUAD)
+        asm.ldr(R4, SP, WINDOW_AT)
+        kernel = _Bytes(self) if self.compact else _Words(self) if cut.wide == 1 else _Pairs(self)
+        kernel.emit_start()
+        if cut.chunks > 1:
+            asm.label(label)
+        kernel.emit_taps()
+        if cut.chunks > 1:
+            asm.ldr(R0, SP, WEIGHTS_END)
+            asm.cmp(R5, R0)
+            asm.b(label, NE)
+        self._move(R4, step - 4 * cut.padded)
+        asm.str(R4, SP, WINDOW_AT)
+        asm.ldr(R4, SP, OUT_AT)
+        kernel.emit_behind()
+        size = ITEMSIZE[self.spec.out_dtype]
+        for c in range(cut.wide):
+            r = self.scale.emit(asm, kernel.emit_sum(c), lambda r: asm.ldm(R5, (r,)), self._pointer(c))
+            self.scale.store(asm, r, R4, c * size)
+        self._move(R4, pixel_bytes)
+        asm.str(R4, SP, OUT_AT)
+
+    def _pointer(self, c):
+        """What Scale.emit() calls for the address of the multiplier of channel c of a `wide`."""
+        offset = 8 * c + (4 * (self.cut.wide - 1 - c) if self.scale.fast else 0)
+
+        def point(r):
+            self.asm.movs(r, offset)
+            self.asm.add(r, r, R5)
+
+        return point
+
+
+class _Pairs:
+    """Two or four channels, two in a word."""
+
+    lower, upper, parts = (R8, R9), (R6, R7), (R11, LR)
+
+    def __init__(self, conv):
+        self.asm, self.runs, self.run = conv.asm, conv._runs, conv.run
+        self.pairs = range(conv.cut.wide // 2)
+
+    def emit_start(self):
+        asm = self.asm
+        lower = (R0, R1)[: len(self.pairs)]
+        asm.ldm(R5, lower + self.upper[: len(self.pairs)])
+        for high, low in zip(self.lower, lower):
+            asm.mov(high, low)
+
+    def emit_taps(self):
+        for first, behind in self.runs(max(2, self.run)):
+            for tap in range(first, behind, 2):
+                self._two(tap == first, tap + 2 == behind)
+
+    def _two(self, first, last):
+        """Two taps, the first and last ones of a run."""
+        asm = self.asm
+        asm.ldm(R4, (R0, R1))
+        for pair in self.pairs:
+            part = self.parts[pair]
+            asm.ldm(R5, (R2, R3))
+            asm.muls(R2, R0)
+            asm.muls(R3, R1)
+            if self.run == 1:
+                self._extract(pair, R2)
+                self._extract(pair, R3)
+                continue
+            asm.add(R2, R2, R3)
+            if not last:
+                (asm.mov if first else _onto(asm))(part, R2)
+                continue
+            if not first:
+                asm.add(R2, R2, part)
+            self._extract(pair, R2)
+
+    def _extract(self, pair, r):
+        asm = self.asm
+        asm.add(self.lower[pair], self.lower[pair], r)
+        asm.shift(r, r, ASR, 16)
+        asm.adcs(self.upper[pair], r)
+
+    def emit_behind(self):
+        """All is in place."""
+
+    def emit_sum(self, c):
+        upper = self.upper[c // 2]
+        if c % 2:
+            return upper
+        self.asm.shift(R0, upper, LSL, 16)
+        self.asm.mov(R1, self.lower[c // 2])
+        self.asm.sub(R0, R1, R0)
+        return R0
+
+
+def _onto(asm):
+    return lambda d, m: asm.add(d, d, m)
+
+
+class _Words:
+    """One channel, a weight in a word; its sum is r7."""
+
+    def __init__(self, conv):
+        self.asm, self.taps = conv.asm, conv.cut.unrolled
+
+    def emit_start(self):
+        self.asm.ldm(R5, (R7,))
+
+    def emit_taps(self):
+        asm = self.asm
+        for _ in range(0, self.taps, 2):
+            asm.ldm(R4, (R0, R1))
+            asm.ldm(R5, (R2, R3))
+            asm.muls(R2, R0)
+            asm.muls(R3, R1)
+            asm.add(R7, R7, R2)
+            asm.add(R7, R7, R3)
+
+    def emit_behind(self):
+        """All is in place."""
+
+    def emit_sum(self, c):
+        return R7
+
+
+class _Bytes:
+    """Up to four channels, a weight in a byte."""
+
+    sums = (LR, R8, R9, R11)  # lr first, for a call loses it
+
+    def __init__(self, conv):
+        self.asm, self.taps = conv.asm, conv.cut.unrolled
+        self.sums = self.sums[: conv.cut.wide]
+        self.zero = conv.spec.kernel_zero_point + 128
+
+    def emit_start(self):
+        asm = self.asm
+        data = (R0, R1, R2, R3)[: len(self.sums)]
+        asm.ldm(R5, data)
+        for high, low in zip(self.sums, data):
+            asm.mov(high, low)
+        asm.movs(R7, 0)
+
+    def emit_taps(self):
+        asm = self.asm
+        at = 0
+        for first in range(0, self.taps, 4):
+            data = (R0, R1, R2, R3)[: self.taps - first]
+            asm.ldm(R4, data)
+            for x in data:
+                asm.add(R7, R7, x)
+                for acc in self.sums:
+                    asm.ldrb(R6, R5, at)
+                    asm.muls(R6, x)
+                    asm.add(acc, acc, R6)
+                    at += 1
+                if at == 32:
+                    asm.addi(R5, R5, at)
+                    at = 0
+        if at:
+            asm.addi(R5, R5, at)
+
+    def emit_behind(self):
+        self.asm.constant(R0, -self.zero)
+        self.asm.muls(R7, R0)
+
+    def emit_sum(self, c):
+        self.asm.mov(R0, self.sums[c])
+        self.asm.add(R0, R0, R7)
+        return R0

@@ -1,0 +1,382 @@
+"""Image filters and depthwise layers on ARMv6-M: two output rows in one multiplication.
+
+Called as f(x, out, scratch, table). Scratch holds a plane for each channel, columns first, for two output rows:
+
+    plane[channel][column][kernel row] = x of the upper output row | x of the lower one << 16
+
+so that a weight times a word is a product for each, as long as the upper row's stays in 16 bits, and so are
+sums of a few; conv_v6m.py tells how they are extracted. The taps of a window are consecutive; they are cut in runs
+whose sums stay in bounds for the weights of every channel (8-bit data, its middle at 0).
+
+After two output rows the planes' windows move on by 2 * `stride` words; the words that come in new held those
+of the next column that nobody needs any more. An odd last row is computed with a row below that lies
+outside; the lower output is stored first and the upper one over it.
+
+The table holds, for each output channel,
+
+    S and B to start from, weights, factor, multiplier and shift
+
+Registers: r0, r1 data, r2, r3 weights, r4 window, r5 table, r6 output, r7 B, r8 S, r9 a run's sum P,
+r10 and r12 the scale's, r11 where the channel's table begins.
+"""
+
+from ..fixedpoint import ITEMSIZE
+from . import walk
+from .scale_v6m import Scale
+from .scale_v6m import refuses as scale_refuses
+from .table import put, start
+from .thumb1 import Thumb1
+from .thumb_asm import ASR, LSL, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, SP
+
+_SCRATCH_MOST = 49152  # bytes
+_TAPS_MOST = 121  # all of them are unrolled
+
+# on the stack; walk.py's slots are behind these, then the rows'
+X, OUT, WINDOW, TABLE, PASSES, CHANNELS, TABLE_AT, OUT_END, LOWER, COPIES, PLANE_AT = range(0, 44, 4)
+PLANES, FILL_PLANE, ROW_AT = walk.END, walk.END + 4, walk.END + 8
+FRAME = walk.END + 16
+
+
+def refuses(spec):
+    """None, or why this family does not take a layer."""
+    _, kh, kw, depth = spec.kernel_shape
+    if depth != 1 or ITEMSIZE[spec.dtype] != 1:
+        return "not one channel of bytes for each output"
+    if spec.kernel_shape[0] >= 4 * spec.groups:
+        return "four or more outputs of an input channel"
+    if spec.dilation[1] > 1 or kh * kw > _TAPS_MOST:
+        return "a dilation along x, or more than %d taps" % _TAPS_MOST
+    zero = spec.kernel_zero_point
+    if max(zero - min(spec.weights), max(spec.weights) - zero) > 255:
+        return "weights of more than 8 bits"
+    rows = Rows(spec)
+    reason = scale_refuses(spec) or walk.refuses_columns(spec, rows.columns)
+    if reason:
+        return reason
+    if rows.scratch_bytes > _SCRATCH_MOST:
+        return "rows that take more than %d bytes of scratch" % _SCRATCH_MOST
+    return None
+
+
+def packings(spec):
+    """The only packing is the fast one."""
+    return (False,)
+
+
+def table_bytes(spec, compact):
+    """What the table of a layer takes."""
+    return 4 * spec.kernel_shape[0] * (2 + spec.taps + Scale(spec).words)
+
+
+class Rows:
+    """How words lie in scratch; sizes in bytes.
+
+    at_once   kernel rows that are copied at a time, two where they share a row of the image
+    first     the first one; where their number is odd, row -1 is copied as well, to a slot of the column
+              ahead, which gets its own word later
+    """
+
+    def __init__(self, spec):
+        _, kh, kw, _ = spec.kernel_shape
+        channels = spec.input_shape[2]
+        self.column = 4 * kh
+        self.at_once = 2 if spec.stride[0] == spec.dilation[0] == 1 and kh > 1 else 1
+        self.slot = 4
+        self.first = -(kh % self.at_once)
+        self.columns = (spec.out_shape[1] - 1) * spec.stride[1] + kw
+        self.passes_all = (spec.out_shape[0] + 1) // 2
+        self.kept = kh - 2 * spec.stride[0] if spec.dilation[0] == 1 else 0
+        self.slide = 8 * spec.stride[0]
+        self.passes = 1
+        if self.kept > 0:
+            self.passes = min(self.passes_all, 1 + max(1, 2048 // (self.slide * channels)))
+        self.plane = self.columns * self.column + (self.passes - 1) * self.slide
+        self.plane -= 4 * self.first
+        self.blank = channels * self.plane
+        self.scratch_bytes = self.blank - 4 * self.first + (walk.blank_bytes(spec) if spec.border == "constant" else 0)
+
+
+class Lanes:
+    """Code and table of a layer: `.code`, `.table`, `.scratch_bytes`."""
+
+    def __init__(self, spec, level, compact=False):
+        self.spec = spec
+        self.rows = rows = Rows(spec)
+        self.scratch_bytes = rows.scratch_bytes
+        self.middle = 128 if spec.dtype == "B" else 0
+        self.scale = Scale(spec)
+        self.table = self._pack()
+        self.asm = Thumb1(level)
+        self._emit()
+        self.scale.emit_exact(self.asm)
+        self.code = self.asm.finish()
+        self.asm = None
+
+    def _kernel(self, o):
+        """The effective weights of a channel, columns first."""
+        spec = self.spec
+        _, kh, kw, _ = spec.kernel_shape
+        kernel = spec.weights[o * spec.taps : (o + 1) * spec.taps]
+        return [kernel[a * kw + b] - spec.kernel_zero_point for b in range(kw) for a in range(kh)]
+
+    def _pack(self):
+        spec = self.spec
+        table = bytearray(table_bytes(spec, False))
+        at = 0
+        for o in range(spec.kernel_shape[0]):
+            first = start(spec, o, spec.input_zero_point - self.middle)
+            for word in [first + (first << 16), first] + self._kernel(o) + self.scale.constants((o,)):
+                at = put(table, at, word)
+        return table
+
+    def _runs(self):
+        """How many taps each run has."""
+        kernels = [self._kernel(o) for o in range(self.spec.kernel_shape[0])]
+        up, down = [0] * len(kernels), [0] * len(kernels)
+        runs = []
+        for tap in range(self.spec.taps):
+            fits = tap > 0
+            for o, kernel in enumerate(kernels):
+                k = kernel[tap]
+                up[o] += max(k, 0)
+                down[o] -= min(k, 0)
+                if 127 * up[o] + 128 * down[o] > 32767 or 128 * up[o] + 127 * down[o] > 32768:
+                    fits = False
+            if fits:
+                runs[-1] += 1
+                continue
+            runs.append(1)
+            for o, kernel in enumerate(kernels):
+                up[o], down[o] = max(kernel[tap], 0), -min(kernel[tap], 0)
+        return runs
+
+    # Rows to scratch
+
+    def _row(self, asm, spec, rows):
+        """Copy row r0 and the `at_once` that follow to slot r1 of every column of every plane."""
+        channels = spec.input_shape[2]
+        held = (R0, R1, R6)[: rows.at_once + 1]
+        for n in range(1, len(held)):
+            asm.str(R0, SP, ROW_AT + 4 * n - 4)
+            asm.ldr(R0, SP, walk.FILL_Y)
+            asm.plus(R0, R0, n * spec.stride[0])
+            walk.emit_source(asm, spec, rows, X, "row %d " % n)
+        asm.mov(held[-1], R0)
+        for n, r in enumerate(held[:-1]):
+            asm.ldr(r, SP, ROW_AT + 4 * n)
+        asm.ldr(R3, SP, walk.FILL_AT)
+        if self.middle:
+            asm.constant(R2, -0x00800080)
+            asm.mov(R9, R2)
+        if channels > 1:
+            asm.constant(R2, channels)
+            asm.label("planes")
+            asm.str(R2, SP, PLANES)
+            asm.str(R3, SP, FILL_PLANE)
+        self._columns(asm, spec, rows, channels)
+        if channels > 1:
+            for r in held:
+                asm.addi(r, r, 1)
+            asm.ldr(R3, SP, FILL_PLANE)
+            asm.plus(R3, R3, rows.plane)
+            asm.ldr(R2, SP, PLANES)
+            asm.subs(R2, 1)
+            asm.b("planes", NE)
+
+    def _columns(self, asm, spec, rows, channels):
+        """Words of every column, r3 on, from the first items of rows r0, r1 and r6."""
+        left = min(spec.padding[1][0], rows.columns)
+        inner = min(spec.input_shape[1], rows.columns - left)
+        right = rows.columns - left - inner
+        if spec.border == "constant":
+            self._outer(asm, left)
+        else:
+            asm.plus(R3, R3, left * rows.column)
+        unrolled = min(4, 1 + 120 // rows.column)
+        asm.movs(R2, 0)
+        times = inner // unrolled
+        if times > 1:
+            asm.constant(R4, times * unrolled * channels)
+            asm.mov(R8, R4)
+            asm.label("columns")
+        if times:
+            self._words(asm, unrolled, channels)
+        if times > 1:
+            asm.cmp(R2, R8)
+            asm.b("columns", NE)
+        self._words(asm, inner % unrolled, channels)
+        if spec.border == "constant":
+            self._outer(asm, right)
+            return
+        for column in list(range(left)) + list(range(left + inner, rows.columns)):
+            at = -(left + inner)  # the column that r3 is at is 0
+            asm.plus(R4, R3, (at + walk.copied(spec, column)) * rows.column)
+            asm.plus(R5, R3, (at + column) * rows.column)
+            for n in range(rows.at_once):
+                asm.ldr(R7, R4, 4 * n)
+                asm.str(R7, R5, 4 * n)
+
+    def _words(self, asm, count, channels):
+        """Words of `count` columns from items r2 on; r2 and r3 move on."""
+        load = asm.ldrb_at if self.middle else asm.ldrsb_at
+        at_once = self.rows.at_once
+        items = (R4, R5, R7)[: at_once + 1]
+        for n in range(count):
+            for item, row in zip(items, (R0, R1, R6)):
+                load(item, row, R2)
+            # the last word first: it is made where its lower half was
+            for k in range(at_once, 0, -1):
+                word = items[k]
+                asm.shift(word, word, LSL, 16)
+                asm.add(word, word, items[k - 1])
+                if self.middle:
+                    asm.add(word, word, R9)
+            for k in range(at_once):
+                asm.str(items[1 + k], R3, n * self.rows.column + 4 * k)
+            asm.plus(R2, R2, channels)
+        asm.plus(R3, R3, count * self.rows.column)
+
+    def _outer(self, asm, count):
+        """Columns outside the image where the border is constant."""
+        if count:
+            asm.constant(R4, (self.spec.border_value - self.middle) * 0x10001)
+        for _ in range(count):
+            for n in range(self.rows.at_once):
+                asm.str(R4, R3, 4 * n)
+            asm.plus(R3, R3, self.rows.column)
+
+    # The code
+
+    def _emit(self):
+        asm, spec, rows = self.asm, self.spec, self.rows
+        out_height, out_width, out_channels = spec.out_shape
+        size = ITEMSIZE[spec.out_dtype]
+        pixel = out_channels * size
+        row = out_width * pixel
+        copies = out_channels // spec.groups
+        asm.enter(FRAME)
+        asm.plus(R2, R2, -4 * rows.first)
+        for r, slot in enumerate((X, OUT, WINDOW, TABLE)):
+            asm.str(r, SP, slot)
+        walk.emit_begin(asm, spec, rows, spec.border == "constant")
+        walk.emit_restart(asm, spec, rows)
+        asm.constant(R0, rows.passes_all)
+        asm.constant(R1, row)
+        asm.str(R0, SP, PASSES)
+        asm.str(R1, SP, LOWER)
+        asm.label("pass")
+        walk.emit_rows(asm, spec, rows, WINDOW, X, self._row)
+        self.scale.emit_constants(asm)
+        if out_height % 2:
+            asm.ldr(R0, SP, PASSES)
+            asm.cmpi(R0, 1)
+            asm.b("two rows", NE)
+            asm.movs(R0, 0)  # the lower row goes where the upper one will
+            asm.str(R0, SP, LOWER)
+            asm.label("two rows")
+        asm.ldr(R0, SP, TABLE)
+        asm.ldr(R4, SP, WINDOW)
+        asm.ldr(R6, SP, OUT)
+        asm.mov(R11, R0)
+        if spec.groups > 1:
+            asm.constant(R0, spec.groups)
+            asm.label("channel")
+            asm.str(R0, SP, CHANNELS)
+        if copies > 1:
+            asm.constant(R0, copies)
+            asm.label("copy")
+            asm.str(R0, SP, COPIES)
+        asm.constant(R0, row)
+        asm.add(R0, R0, R6)
+        end = R0 if self.scale.fast else R10  # which only a fast scale uses
+        asm.str(R0, SP, OUT_END)
+        asm.mov(end, R0)
+        asm.label("column")
+        self._column(pixel)
+        if end == R0:
+            asm.ldr(end, SP, OUT_END)
+        asm.cmp(R6, end)
+        asm.b("column", NE)
+        self.scale.emit_behind(asm)
+        self._move(R6, size - row)  # the next output channel
+        asm.plus(R5, R5, 4 * self.scale.words)
+        asm.mov(R11, R5)
+        seen = out_width * spec.stride[1] * rows.column
+        if copies > 1:
+            self._move(R4, -seen)
+            seen = 0
+            asm.ldr(R0, SP, COPIES)
+            asm.subs(R0, 1)
+            asm.b("copy", NE)
+        if spec.groups > 1:
+            self._move(R4, rows.plane - seen)
+            asm.ldr(R0, SP, CHANNELS)
+            asm.subs(R0, 1)
+            asm.b("channel", NE)
+        asm.ldr(R1, SP, OUT)
+        asm.plus(R1, R1, 2 * row)
+        asm.str(R1, SP, OUT)
+        walk.emit_next(asm, rows, WINDOW, 2 * spec.stride[0], rows.kept)
+        asm.ldr(R0, SP, PASSES)
+        asm.subs(R0, 1)
+        asm.str(R0, SP, PASSES)
+        asm.b("pass", NE)
+        asm.leave(FRAME)
+
+    def _move(self, r, value):
+        """r += value, r12 not being lost; r1 is."""
+        if -510 <= value <= 510:
+            self.asm.plus(r, r, value)
+        else:
+            self.asm.constant(R1, value)
+            self.asm.add(r, r, R1)
+
+    def _column(self, pixel):
+        """An output of each row; afterwards r6 is the next output, r5 the factor."""
+        asm, spec, scale = self.asm, self.spec, self.scale
+        asm.mov(R5, R11)
+        asm.ldm(R5, (R0, R7))
+        asm.mov(R8, R0)
+        for run in self._runs():
+            self._run(run)
+        self._move(R4, spec.stride[1] * self.rows.column - 4 * spec.taps)
+        r = scale.emit(asm, R7, self._load, self._pointer)
+        asm.ldr(R2, SP, LOWER)
+        scale.store_at(asm, r, R6, R2)
+        asm.shift(R0, R7, LSL, 16)
+        asm.mov(R1, R8)
+        asm.sub(R0, R1, R0)
+        r = scale.emit(asm, R0, self._load, self._pointer)
+        scale.store(asm, r, R6, 0)
+        self._move(R6, pixel)
+
+    def _load(self, r):
+        self.asm.ldr(r, R5)
+
+    def _pointer(self, r):
+        self.asm.addi(r, R5, 4 if self.scale.fast else 0)
+
+    def _run(self, taps):
+        """A run of taps onto S and B."""
+        asm = self.asm
+        for tap in range(0, taps, 2):
+            if tap + 1 < taps:
+                asm.ldm(R4, (R0, R1))
+                asm.ldm(R5, (R2, R3))
+                asm.muls(R2, R0)
+                asm.muls(R3, R1)
+                asm.add(R2, R2, R3)
+            else:
+                asm.ldm(R4, (R0,))
+                asm.ldm(R5, (R2,))
+                asm.muls(R2, R0)
+            if tap + 2 >= taps:
+                if tap:
+                    asm.add(R2, R2, R9)
+            elif tap:
+                asm.add(R9, R9, R2)
+            else:
+                asm.mov(R9, R2)
+        asm.add(R8, R8, R2)
+        asm.shift(R2, R2, ASR, 16)
+        asm.adcs(R7, R2)
