@@ -87,9 +87,21 @@ def check(x, out, spec):
         overlap = start < target + spec.output_length * ITEMSIZE[spec.out_dtype] and target < after
     if overlap:
         raise ValueError("out: shares memory with x, wanted a buffer of its own")
-    for name, where, dtype in (("x", start, spec.dtype), ("out", target, spec.out_dtype)):
-        if where is not None and where % ITEMSIZE[dtype]:
-            raise ValueError("%s: starts at address %d, wanted a multiple of %d" % (name, where, ITEMSIZE[dtype]))
+    check_aligned("x", start, spec.dtype)
+    check_aligned("out", target, spec.out_dtype)
+
+
+def check_aligned(name, where, dtype):
+    """Check an address, or None where it can't be told."""
+    if where is not None and where % ITEMSIZE[dtype]:
+        raise ValueError("%s: starts at address %d, wanted a multiple of %d" % (name, where, ITEMSIZE[dtype]))
+
+
+def as_bytes(buffer):
+    """A view of a buffer's bytes, whatever its items are."""
+    if not MICROPYTHON:
+        return memoryview(buffer).cast("B")
+    return uctypes.bytearray_at(uctypes.addressof(buffer), measure("buffer", buffer)[0])
 
 
 def typed(buffer, dtype, length):

@@ -159,11 +159,14 @@ class Correlate1D(_Weighted):
     kernel   (taps,), ints -32768..32767 or floats
     length   samples in the signal
     stride, dilation  ints; padding "valid", "same" or (left, right)
+    stream   True: the signal comes in blocks of at most `length` samples, multiples of the stride. Each call gives
+             len(x) / stride outputs, those of the whole signal with padding (taps' extent - 1, 0):
+             the samples before a block are kept; before the first they are border_value. reset() begins anew
     options  as Correlate2D
     out_shape is (length,).
     """
 
-    def __init__(self, kernel, length, stride=1, dilation=1, padding="valid", backend=None, **options):
+    def __init__(self, kernel, length, stride=1, dilation=1, padding="valid", backend=None, stream=False, **options):
         flat, (taps,) = _shaped(kernel, None, ("taps",))
         length = integer("length", length, 1, 1 << 24)
         if not isinstance(padding, str):
@@ -173,8 +176,48 @@ class Correlate1D(_Weighted):
         options["dilation"] = (1, integer("dilation", dilation, 1, 65535))
         options.setdefault("border_value", 0)
         options["padding"] = padding
-        _Weighted.__init__(self, flat, (1, length, 1), (1, 1, taps, 1), 16, backend, options)
+        seen = length
+        if stream:
+            if padding != "valid" or length % stride:
+                raise ValueError(
+                    "stream: padding %r and length %d, wanted 'valid' and a multiple of the stride %d"
+                    % (padding, length, stride)
+                )
+            seen += (taps - 1) * options["dilation"][1]
+        _Weighted.__init__(self, flat, (1, seen, 1), (1, 1, taps, 1), 16, backend, options)
         self.out_shape = self.spec.out_shape[1:2]
+        self._stream = None
+        if stream:
+            from .stream import Stream  # takes room in the heap only where it is used
+
+            self._stream = Stream(self.spec, length)
+
+    def __call__(self, x, out):
+        stream = self._stream
+        if stream is None:
+            return Layer.__call__(self, x, out)
+        count = stream.take(x)
+        if count == stream.length:
+            Layer.__call__(self, stream.window, out)
+        else:
+            self._part(out, count // stream.stride)
+        stream.keep(count)
+        return out
+
+    def _part(self, out, count):
+        """The first `count` outputs of a window whose block is shorter."""
+        buffers.check_size("out", out, self.spec.out_dtype, count)
+        buffers.check_writable("out", out)
+        spare = self._stream.spare
+        Layer.__call__(self, self._stream.window, spare)
+        target = buffers.typed(out, self.spec.out_dtype, count)
+        for n in range(count):
+            target[n] = spare[n]
+
+    def reset(self):
+        """Forget the samples of a stream."""
+        if self._stream:
+            self._stream.reset()
 
 
 class Conv2D(_Weighted):

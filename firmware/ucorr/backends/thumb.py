@@ -32,13 +32,14 @@ def _register(address):
     return uctypes.struct(address, {"word": uctypes.UINT32 | 0})
 
 
-from ..codegen.plan import Plan, select
+from ..codegen.plan import Plan, families, select
 from ..codegen.thumb_asm import ARMV6M, ARMV7EM
 from .thumb_call import barrier, call
 
 # The firmware of a Cortex-M3 may say armv7em. Without the DSP extension, a Cortex-M0's code is the best for it.
 _DSP = _ARCH > 6 or (_ARCH == 6 and _register(_CPUID).word >> 4 & 0xFFF != _CORTEX_M3)
 LEVEL = ARMV7EM if _DSP else ARMV6M
+families(LEVEL)  # imported while the heap is tidy
 
 
 def refuses(spec, budget=None):

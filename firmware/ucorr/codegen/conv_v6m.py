@@ -128,7 +128,7 @@ class Swar(Conv):
                         up += k
                     else:
                         down -= k
-                if 127 * up + 128 * down > 32767 or 128 * up + 127 * down > 32768:
+                if 127 * up + 128 * down > 32767 or 128 * up + 127 * down > 32767:
                     return False
         return True
 

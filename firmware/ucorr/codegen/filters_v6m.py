@@ -140,7 +140,7 @@ class Lanes:
                 k = kernel[tap]
                 up[o] += max(k, 0)
                 down[o] -= min(k, 0)
-                if 127 * up[o] + 128 * down[o] > 32767 or 128 * up[o] + 127 * down[o] > 32768:
+                if 127 * up[o] + 128 * down[o] > 32767 or 128 * up[o] + 127 * down[o] > 32767:
                     fits = False
             if fits:
                 runs[-1] += 1
