@@ -93,7 +93,7 @@ def named() -> list[Problem]:
         ("depthwise", "DepthwiseConv2D", (1, 3, 3, 6), (7, 6, 6), (7, 6, 6), {**_tflite(6, -7), "padding": "same"}),
         ("depthwise x2", "DepthwiseConv2D", (1, 3, 3, 8), (7, 6, 4), (7, 6, 4), _tflite(8, -7)),
         ("dense", "Dense", (10, 64), None, (64,), _tflite(10, -9)),
-        ("dense long", "Dense", (5, 500), None, (500,), _tflite(5, -11)),
+        ("dense long", "Dense", (4, 500), None, (500,), _tflite(4, -11)),
     ]
     return [_problem(*row[:5], **row[5]) for row in rows]
 

@@ -5,6 +5,7 @@ A test that kills its board tells the registers and the layer; the next test get
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -254,9 +255,11 @@ def test_a_loop_of_known_length_proves_the_counter(rig):
 
 
 MEASURE = """
-class Empty:
-    def run(self, x, out, scratch):
-        pass
+from array import array
+from ucorr.backends import thumb
+class Returning(thumb.Thumb):  # code that returns at once
+    def __init__(self):
+        self._job = array("I", [0, thumb._entry(thumb._return)])
 def measured(plan):
     unit, read, elapsed = clock
     spec = _kept[1].spec
@@ -267,15 +270,20 @@ def measured(plan):
 """
 
 
-@pytest.mark.parametrize("letter", list("aeh"))
-def test_generated_code_takes_what_the_emulated_core_counts(rig, letter):
+@pytest.mark.parametrize(("letter", "small"), [("a", "conv"), ("e", "depthwise"), ("h", "blur edge")])
+def test_generated_code_takes_what_the_emulated_core_counts(rig, letter, small):
     if "thumb" not in rig.backends:
         return
     problem, core = layers()[letter], rig.machine.target.replace("qemu-", "cortex-")
+    if rig.machine.name in ("m0", "m3"):
+        rig.close()  # a young board, whose small heap is in one piece
+        problem = next(problem for problem in named() if problem.name == small)
+        core = core.replace("m0", "m0plus")
+    problem = dataclasses.replace(problem, x=np.zeros_like(problem.x))  # what measured() gives it
     rig.session.ask(problem.message("thumb", keep=True), problem.payload())
     board = rig.session.board
     board.exec(MEASURE)
-    ticks = min(board.eval("measured(_kept[1].plan)") for _ in range(3)) - board.eval("measured(Empty())")
+    ticks = min(board.eval("measured(_kept[1].plan)") for _ in range(3)) - board.eval("measured(Returning())")
     counted = ask(problem.message("thumb", repeat=1), problem.payload(), core)[0]["instructions"]
     assert abs(ticks * rig.machine.instructions_per_tick / counted - 1) < 0.01
 

