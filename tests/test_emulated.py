@@ -55,9 +55,9 @@ def assert_equal(problem, core, budget=None, offset=0):
 @pytest.mark.parametrize("layer", LAYERS)
 @given(data=st.data())
 def test_output_equals_the_reference(layer, data):
-    problem = data.draw(problems(layers=(layer,), dtypes="bB" if layer != "Correlate1D" else "bBh"))
+    problem = data.draw(problems(layers=(layer,)))
     core = data.draw(st.sampled_from(CORES))
-    assert_equal(problem, core, offset=data.draw(st.integers(0, 3)))
+    assert_equal(problem, core, offset=problem.x.itemsize * data.draw(st.integers(0, 3)))
 
 
 @pytest.mark.parametrize("layer", ["Conv2D", "DepthwiseConv2D", "Dense"])
@@ -188,7 +188,7 @@ def test_micropython_writes_the_same_code_for_named_problems(problem, level):
 
 @given(data=st.data())
 def test_micropython_writes_the_same_code_for_drawn_problems(data):
-    spec = data.draw(problems(dtypes="bBh")).make("portable").spec
+    spec = data.draw(problems()).make("portable").spec
     level = data.draw(st.sampled_from(LEVELS))
     assert_same_code(spec, level, data.draw(st.sampled_from([None, smallest(spec, level)])))
 

@@ -77,7 +77,7 @@ class Conv:
     pixels, wide   output columns and channels that registers hold at a time
     chunks         times that the body of the loop over a window's taps is run
     firsts         the first channel, within a group, of each `wide`
-    weight_words   of `wide` channels; table_words of all
+    start_words, weight_words   of `wide` channels; table_words of all
     """
 
     def __init__(self, spec, asm, shape, cut, compact):
@@ -160,7 +160,7 @@ class Conv:
             asm.str(R2, SP, OUT_END)
         if cut.chunks > 1:
             asm.ldr(R1, SP, QUAD)
-            asm.plus(R1, R1, 4 * (cut.wide + cut.weight_words))
+            asm.plus(R1, R1, 4 * (cut.start_words + cut.weight_words))
             asm.str(R1, SP, WEIGHTS_END)
         self._begin()
         asm.label("pixels")

@@ -29,9 +29,12 @@ _UNROLLED = 20  # blocks of taps (two, compact: four) in a loop's body, at most
 
 def refuses(spec):
     """None, or why this family does not take a layer."""
-    if spec.dtype == "H":
-        return "unsigned 16-bit data"
-    reason = scale_refuses(spec) or fill.refuses(spec)
+    return scale_refuses(spec) or refuses_shape(spec)
+
+
+def refuses_shape(spec):
+    """None, or why a layer's rows or windows are not for cores with DSP."""
+    reason = fill.refuses(spec)
     if reason:
         return reason
     if shape_of(spec).step > 4088:
@@ -65,10 +68,14 @@ class Blocks:
     padded         taps of a window in whole chunks
     """
 
-    def __init__(self, spec, compact):
+    def __init__(self, spec, compact, words=None, each=1):
+        """words: constants of the scale of a channel; each: words of a sum"""
         per_group = spec.kernel_shape[0] // spec.groups
         self.pixels = 2 if spec.out_shape[1] > 1 else 1
-        self.wide = min(4 if self.pixels == 1 or not compact else 2, per_group)
+        self.wide = min(4 if self.pixels == 1 or not compact else 2, 4 // each, per_group)
+        self.start_words = each * self.wide
+        if words is None:
+            words = Scale(spec, True).words
         self.block = 4 if compact else 2
         blocks = (taps_of(spec) + self.block - 1) // self.block
         self.chunks = (blocks + _UNROLLED - 1) // _UNROLLED
@@ -76,8 +83,8 @@ class Blocks:
         self.padded = self.chunks * self.unrolled * self.block
         self.firsts = firsts(per_group, self.wide)
         self.weight_words = self.padded * self.wide // (4 if compact else 2)
-        words = self.wide * (1 + Scale(spec, True).words) + self.weight_words
-        self.table_words = spec.groups * len(self.firsts) * words
+        self.table_words = len(self.firsts) * (self.start_words + self.weight_words + self.wide * words)
+        self.table_words *= spec.groups
 
 
 class Smlad(Conv):
@@ -85,16 +92,21 @@ class Smlad(Conv):
 
     emit_row = staticmethod(fill.emit_row)
     out_at, table_at, spare = LR, R9, R10
+    each = 1  # registers of a sum
 
     def __init__(self, spec, level, compact=False):
-        shape = shape_of(spec)
-        self.aligned = shape.step % 4 == 0 and shape.slide % 4 == 0  # every window is at a whole word
         self.doubled = spec.kind == "tflite" and not compact and _doubles(spec)
         self.scale = Scale(spec, self.doubled)
-        Conv.__init__(self, spec, Thumb2(level), shape, Blocks(spec, compact), compact)
+        self._make(spec, level, Blocks(spec, compact), compact)
+
+    def _make(self, spec, level, cut, compact):
+        shape = shape_of(spec)
+        self.aligned = shape.step % 4 == 0 and shape.slide % 4 == 0  # every window is at a whole word
+        Conv.__init__(self, spec, Thumb2(level), shape, cut, compact)
 
     def _starts(self, channels):
-        return [start(self.spec, o, self.spec.input_zero_point) * (1 + self.doubled) for o in channels]
+        zero = self.spec.input_zero_point - fill.middle(self.spec)
+        return [start(self.spec, o, zero) * (1 + self.doubled) for o in channels]
 
     def _pack_weights(self, table, at, n, taps):
         """Weights to word n of every block."""
@@ -134,8 +146,8 @@ class Smlad(Conv):
         wide = cut.wide
         asm.ldr(R9, SP, QUAD)
         if pixels == 2:
-            asm.ldm(R9, range(R4, R4 + wide), False)
-        asm.ldm(R9, range(wide))
+            asm.ldm(R9, range(R4, R4 + cut.start_words), False)
+        asm.ldm(R9, range(cut.start_words))
         if cut.chunks > 1:
             asm.label(label)
         for _ in range(cut.unrolled):
@@ -155,7 +167,7 @@ class Smlad(Conv):
         load = from_table(asm, R9)
         out_size = ITEMSIZE[self.spec.out_dtype]
         for c in range(wide):
-            sums = [c, R4 + c][:pixels]
+            sums = [self.each * c, R4 + self.each * c][:pixels]
             self.scale.emit(asm, sums, load, (R10, R11, R12))
             for pixel, r in enumerate(sums):
                 self.scale.store(asm, r, LR, c * out_size + pixel * pixel_bytes)

@@ -86,6 +86,7 @@ class Blocks:
         self.unrolled = ((taps + self.chunks - 1) // self.chunks + step - 1) // step * step
         self.padded = self.chunks * self.unrolled
         self.firsts = firsts(per_group, self.wide)
+        self.start_words = self.wide
         self.weight_words = self.padded * self.wide // 4 if compact else self.padded * ((self.wide + 1) // 2)
         words = self.wide * (1 + Scale(spec).words) + self.weight_words
         self.table_words = spec.groups * len(self.firsts) * words

@@ -6,7 +6,7 @@ or copies.
 
 from ..fixedpoint import ITEMSIZE
 from ..spec import source_index
-from .thumb_asm import NE, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12
+from .thumb_asm import NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12
 
 _UNROLLED = 32  # items of a column that are copied without a loop
 _BORDERS_MOST = 16  # columns that "edge" and "reflect" copy
@@ -24,11 +24,18 @@ def refuses(spec):
     return None
 
 
+def middle(spec):
+    """What is subtracted from the input, so that it is int16."""
+    return 32768 if spec.dtype == "H" else 0
+
+
 def emit_row(asm, spec, shape):
     """Copy a row, r0, to the slot r1 of every column."""
     width, channels = spec.input_shape[1:]
     depth = spec.kernel_shape[3]
     item = ITEMSIZE[spec.dtype]
+    if spec.dtype == "H":
+        asm.constant(R8, 0x80008000)  # what _flip() needs
     left = min(spec.padding[1][0], shape.columns)
     middle = min(width, shape.columns - left)
     right = shape.columns - left - middle
@@ -55,7 +62,8 @@ def _outer(asm, spec, shape, columns, at, label):
     """Columns left or right of the image; r0 is column `at` of the source and stays."""
     depth, channels = spec.kernel_shape[3], spec.input_shape[2]
     if spec.border == "constant":
-        asm.constant(R3, spec.border_value & 0xFFFF | spec.border_value << 16)
+        value = spec.border_value - middle(spec)
+        asm.constant(R3, value & 0xFFFF | value << 16)
         if len(columns) > 1:
             asm.constant(R2, len(columns))
             asm.label(label)
@@ -127,8 +135,17 @@ def _items(asm, spec, count, label):
 
 
 def _load_item(asm, spec):
-    load, size = {"b": (asm.ldrsb_then, 1), "B": (asm.ldrb_then, 1), "h": (asm.ldrh_then, 2)}[spec.dtype]
-    load(R3, R0, size)
+    if ITEMSIZE[spec.dtype] == 1:
+        (asm.ldrsb_then if spec.dtype == "b" else asm.ldrb_then)(R3, R0, 1)
+    else:
+        asm.ldrh_then(R3, R0, 2)
+        _flip(asm, spec, R3)
+
+
+def _flip(asm, spec, word):
+    """Two unsigned items less 32768."""
+    if spec.dtype == "H":
+        asm.eor(word, word, R8)
 
 
 def _halfwords(asm, spec, word, first, second):
@@ -142,10 +159,11 @@ def _halfwords(asm, spec, word, first, second):
 
 def _items4(asm, spec):
     asm.ldr_then(R3, R0, 4)
-    if spec.dtype == "h":
+    if ITEMSIZE[spec.dtype] == 2:
         asm.ldr_then(R4, R0, 4)
-        asm.str_then(R3, R9, 4)
-        asm.str_then(R4, R9, 4)
+        for word in (R3, R4):
+            _flip(asm, spec, word)
+            asm.str_then(word, R9, 4)
         return
     _halfwords(asm, spec, R3, R4, R5)
     asm.str_then(R4, R9, 4)
@@ -153,9 +171,10 @@ def _items4(asm, spec):
 
 
 def _items8(asm, spec):
-    if spec.dtype == "h":
+    if ITEMSIZE[spec.dtype] == 2:
         for r in (R3, R4, R5, R6):
             asm.ldr_then(r, R0, 4)
+            _flip(asm, spec, r)
         asm.stm(R9, (R3, R4, R5, R6))
         return
     asm.ldr_then(R3, R0, 4)

@@ -5,12 +5,19 @@ from .thumb_asm import ARMV7EM
 TABLE_MOST = 49152  # bytes of packed weights where no budget is given
 
 
-def families(level):
-    """The families of a level, and their classes, the faster first; only these are imported."""
+def families(level, wide=False):
+    """The families of a level, and their classes, the faster first; only these are imported.
+
+    wide  those for accumulators of 64 bits
+    """
     if level < ARMV7EM:
         from . import conv_v6m, filters_v6m
 
         return (filters_v6m, filters_v6m.Lanes), (conv_v6m, conv_v6m.Swar)
+    if wide:
+        from . import wide_dsp
+
+        return ((wide_dsp, wide_dsp.Smlald),)
     from . import conv_dsp, filters_dsp
 
     return (filters_dsp, filters_dsp.Planes), (conv_dsp, conv_dsp.Smlad)
@@ -23,7 +30,7 @@ def select(spec, level, budget=None):
     budget  most bytes of packed weights and constants; None: TABLE_MOST for `fast` packing, any for the last one
     """
     reason = "no family"
-    for module, made in families(level):
+    for module, made in families(level, spec.wide):
         refusal = module.refuses(spec)
         if refusal:
             reason = refusal

@@ -30,8 +30,6 @@ def refuses(spec):
     for shift in spec.shift:
         if reach + abs(_offset(spec, shift)) >= 1 << 31:
             return "a zero point that leaves 32 bits when shifted left by %d" % -shift
-    if spec.out_dtype in "hH" and (spec.activation_min, spec.activation_max) != SATURATED[spec.out_dtype]:
-        return "an activation range in 16-bit outputs"
     return None
 
 
@@ -96,7 +94,7 @@ class Scale:
                 asm.add(r, r, b)
                 asm.asr(r, r, c)
         for r in sums:
-            self._limit(asm, r)
+            limit(asm, self.spec, r, a)
 
     def _mixed(self, asm, sums, load, a, b):
         load((a,))
@@ -115,23 +113,6 @@ class Scale:
             asm.add(r, r, a)
             asm.asr(r, r, b)
 
-    def _limit(self, asm, r):
-        dtype = self.spec.out_dtype
-        bits = 8 if dtype in "bB" else 16
-        if dtype in "bh":
-            asm.ssat(r, bits, r)
-        else:
-            asm.usat(r, bits, r)
-        least, most = SATURATED[dtype]
-        for bound, edge, condition in (
-            (self.spec.activation_min, least, LT),
-            (self.spec.activation_max, most, GT),
-        ):
-            if bound != edge:
-                asm.cmpi(r, bound)
-                asm.it(condition)
-                asm.constant(r, bound)
-
     def store(self, asm, r, out, offset):
         """Store an output."""
         size = ITEMSIZE[self.spec.out_dtype]
@@ -141,6 +122,23 @@ class Scale:
             asm.strh(r, out, offset)
         else:
             asm.str(r, out, offset)
+
+
+def limit(asm, spec, r, temp):
+    """r within the activation range; temp is lost."""
+    dtype = spec.out_dtype
+    bits = 8 if dtype in "bB" else 16
+    if dtype in "bh":
+        asm.ssat(r, bits, r)
+    else:
+        asm.usat(r, bits, r)
+    least, most = SATURATED[dtype]
+    for bound, edge, condition in ((spec.activation_min, least, LT), (spec.activation_max, most, GT)):
+        if bound != edge:
+            asm.constant(temp, bound)
+            asm.cmp(r, temp)
+            asm.it(condition)
+            asm.mov(r, temp)
 
 
 def from_table(asm, table):

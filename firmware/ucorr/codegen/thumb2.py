@@ -83,6 +83,21 @@ class Thumb2(Assembler):
         """d = n & (m shifted by a constant amount)."""
         self._long(0xEA00 | n, _shifted(d, m, kind, amount), "and")
 
+    def orr(self, d, n, m, kind=LSL, amount=0):
+        """d = n | (m shifted by a constant amount)."""
+        self._long(0xEA40 | n, _shifted(d, m, kind, amount), "orr")
+
+    def eor(self, d, n, m):
+        self._long(0xEA80 | n, _shifted(d, m, LSL, 0), "eor")
+
+    def adds(self, d, n, m):
+        """d = n + m, and the carry."""
+        self._long(0xEB10 | n, _shifted(d, m, LSL, 0), "adds")
+
+    def adc(self, d, n, m):
+        """d = n + m + carry"""
+        self._long(0xEB40 | n, _shifted(d, m, LSL, 0), "adc")
+
     def addi(self, d, n, value):
         """d = n + value, -4095..4095; flags stay."""
         self._within("addi", value, -4095, 4095)
@@ -108,6 +123,14 @@ class Thumb2(Assembler):
     def mla(self, d, n, m, a):
         """d = a + n * m"""
         self._long(0xFB00 | n, a << 12 | d << 8 | m, "mla")
+
+    def umull(self, low, high, n, m):
+        """high:low = n * m, unsigned"""
+        self._long(0xFBA0 | n, low << 12 | high << 8 | m, "umull")
+
+    def smull(self, low, high, n, m):
+        """high:low = n * m, signed"""
+        self._long(0xFB80 | n, low << 12 | high << 8 | m, "smull")
 
     def cmpi(self, n, value):
         """Compare with -255..255."""
@@ -141,6 +164,10 @@ class Thumb2(Assembler):
     def smlad(self, d, n, m, a):
         """d = a + n.low * m.low + n.high * m.high"""
         self._dsp(0xFB20 | n, a << 12 | d << 8 | m, "smlad")
+
+    def smlald(self, low, high, n, m):
+        """high:low += n.low * m.low + n.high * m.high"""
+        self._dsp(0xFBC0 | n, low << 12 | high << 8 | 0xC0 | m, "smlald")
 
     def smlabb(self, d, n, m, a):
         self._dsp(0xFB10 | n, a << 12 | d << 8 | m, "smlabb")
