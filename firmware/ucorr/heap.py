@@ -8,6 +8,12 @@ collected before the next allocation, again and again.
 import gc
 
 
+def collect():
+    """Collect garbage on a board; on a desk that takes longer than it is worth."""
+    if hasattr(gc, "threshold"):
+        gc.collect()
+
+
 class Tidy:
     """`with Tidy():` garbage is collected after every 2 kB; a firmware without gc.threshold does as always."""
 

@@ -19,9 +19,7 @@ and a plan has
 fails when its module is imported; the reason is kept for `ucorr.info()`.
 """
 
-import gc
-
-from ..heap import Tidy
+from ..heap import Tidy, collect
 
 NAMES = ("thumb", "viper", "portable")  # the fastest first
 
@@ -60,7 +58,7 @@ def choose(spec, backend=None, budget=None):
         module = probe(name)
         reason = module if isinstance(module, str) else module.refuses(spec, budget)
         if reason is None:
-            gc.collect()  # what is made now stays: let it lie low in the heap
+            collect()  # what is made now stays: let it lie low in the heap
             return name, module.prepare(spec, budget)
         if backend is not None:
             raise ValueError("backend: %r can't run here (%s), wanted another" % (backend, reason))
