@@ -39,7 +39,8 @@ format: .venv/ready  ## let ruff rewrite what it can
 COUNTED = qemu-m0 qemu-m3 qemu-m7 qemu-m33 qemu-rv32
 bench-table: test-boards  ## the README's tables, from the boards' tests and from counted, verified layers
 	$(BIN)/ucorr bench --target desk --json > out/bench-desk.json
-	$(BIN)/ucorr bench --target cortex-m4 --layers abcdefghijklmnopqrs --json > out/bench-cortex-m4.json
+	for core in cortex-m4 cortex-m0plus; do \
+		$(BIN)/ucorr bench --target $$core --layers abcdefghijklmnopqrs --json > out/bench-$$core.json || exit 1; done
 	$(BIN)/ucorr bench --target qemu-m4 --json > out/bench-qemu-m4.json
 	for board in $(COUNTED); do \
 		$(BIN)/ucorr bench --target $$board --backend viper --json > out/bench-$$board.json || exit 1; done

@@ -14,7 +14,7 @@ from typing import Any
 from ucorr.backends import NAMES
 
 COUNTED = "qemu-m4"  # the board on which all backends are compared
-GENERATED = "cortex-m4"  # the core on which generated code is counted
+GENERATED, SMALL = "cortex-m4", "cortex-m0plus"  # the cores on which generated code is counted
 OTHERS = ("qemu-m0", "qemu-m3", "qemu-m7", "qemu-m33", "qemu-rv32")
 CORES = {
     "qemu-m0": "Cortex-M0",
@@ -27,12 +27,13 @@ CORES = {
 }
 
 
-# Instructions per MAC of compiled C kernels on a Cortex-M4, exact TFLite rounding, counted in Unicorn beforehand:
+# Instructions per MAC of compiled C kernels on a Cortex-M4 and a Cortex-M0+, exact TFLite rounding, counted in Unicorn beforehand:
 # CMSIS-NN commit 99f736a by gcc 12 -O3; TinyMaix -Os, which emlearn-micropython ships.
 PEERS = {
     "CMSIS-NN": dict(zip("abcdefghi", (4.82, 2.32, 1.85, 2.09, 8.33, 3.46, 23.0, 48.3, 1.95), strict=True)),
     "TinyMaix": dict(zip("abcdefghi", (6.68, 4.85, 4.29, 3.88, 18.7, 5.22, 23.4, 14.7, 4.06), strict=True)),
 }
+SMALL_PEER = dict(zip("abcdefghi", (10.2, 7.26, 6.38, 6.92, 31.1, 8.36, 28.8, 60.6, 6.12), strict=True))  # CMSIS-NN
 
 
 def by_layer(result: dict[str, Any], backend: str) -> dict[str, dict[str, Any]]:
@@ -54,7 +55,7 @@ def digits(value: float | None) -> str:
 
 def markdown(rows: list[dict[str, str]], words: int) -> str:
     """Rows as a Markdown table; the first `words` columns to the left, numbers to the right."""
-    titles = list(rows[0])
+    titles = [title.removesuffix("M4").removesuffix("M0+") for title in rows[0]]  # where two columns have the same
     lines = [titles, ["---"] * words + ["---:"] * (len(titles) - words), *[list(row.values()) for row in rows]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -62,34 +63,52 @@ def markdown(rows: list[dict[str, str]], words: int) -> str:
 def instructions(benches: dict[str, dict[str, Any]]) -> str:
     """The table of instructions per MAC on a Cortex-M4, every backend and compiled C."""
     viper, naive, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "naive", "portable"))
-    packings: dict[str, dict[str, dict[str, Any]]] = {"fast": {}, "compact": {}}
-    for row in benches[GENERATED]["rows"]:
-        if row["verified"]:
-            packings[row["packing"]][row["layer"]] = row
     rows = []
     for letter, row in viper.items():
-        fast, compact = (packings[name].get(letter, {}) for name in ("fast", "compact"))
         cells = {"layer": f"{letter}: {row['name']}", "MACs": f"{row['macs']:,}", "bytecode": per_mac(portable[letter])}
         cells |= {"naive viper": per_mac(naive[letter]), "`viper`": per_mac(row)}
-        best = fast or compact
-        cells["`thumb`"] = f"**{per_mac(best)}**"
-        cells["cycles"] = digits(best["cycles_per_mac"])
-        cells["compact"] = digits(compact.get("instructions_per_mac"))
-        cells |= {name: digits(figures[letter]) for name, figures in PEERS.items()}
-        cells["code, bytes"] = f"{best['code_bytes']:,}"
-        cells["weights"] = " or ".join(f"{r['weight_bytes']:,}" for r in (fast, compact) if r)
-        rows.append({**cells, "scratch": f"{best['scratch_bytes']:,}"})
+        rows.append(cells | generated(benches[GENERATED], letter, {name: PEERS[name][letter] for name in PEERS}))
     return markdown(rows, words=1)
 
 
+def small(benches: dict[str, dict[str, Any]]) -> str:
+    """The table of instructions per MAC on a Cortex-M0+; viper is that of the emulated Cortex-M0."""
+    viper = by_layer(benches["qemu-m0"], "viper")
+    rows = []
+    for letter, figure in SMALL_PEER.items():
+        cells = {"layer": letter, "`viper`": per_mac(viper[letter])}
+        rows.append(cells | generated(benches[SMALL], letter, {"CMSIS-NN": figure}))
+    return markdown(rows, words=1)
+
+
+def generated(bench: dict[str, Any], letter: str, peers: dict[str, float]) -> dict[str, str]:
+    """The cells of generated code for a layer, in both packings, and of others' kernels for the same layer."""
+    rows = {row["packing"]: row for row in bench["rows"] if row["verified"] and row["layer"] == letter}
+    fast, compact = rows.get("fast", {}), rows.get("compact", {})
+    best = fast or compact
+    return {
+        "`thumb`": f"**{per_mac(best)}**",
+        "cycles": digits(best["cycles_per_mac"]),
+        "compact": digits(compact.get("instructions_per_mac")),
+        **{name: digits(figure) for name, figure in peers.items()},
+        "code, bytes": f"{best['code_bytes']:,}",
+        "weights": " or ".join(f"{row['weight_bytes']:,}" for row in (fast, compact) if row),
+        "scratch": f"{best['scratch_bytes']:,}",
+    }
+
+
 def images(benches: dict[str, dict[str, Any]]) -> str:
-    """The table of generated code for filters of grey images."""
+    """The table of generated code for filters of grey images, and for a signal."""
+    on_small = by_layer(benches[SMALL], "thumb")
     rows = []
     for row in benches[GENERATED]["rows"]:
-        if " grey " in row["name"]:
-            cells = {"filter": row["name"].replace(" grey ", " on "), "instructions/MAC": per_mac(row)}
-            cells |= {"cycles/MAC": digits(row["cycles_per_mac"]), "instructions": f"{row['instructions']:,}"}
-            rows.append({**cells, "code, bytes": f"{row['code_bytes']:,}", "scratch": f"{row['scratch_bytes']:,}"})
+        if " grey " in row["name"] or "signal" in row["name"]:
+            cells = {"filter": row["name"].replace(" grey ", " on ")}
+            for core, one in (("M4", row), ("M0+", on_small[row["layer"]])):
+                cells |= {f"{core}: instructions/MAC": per_mac(one), "cycles" + core: digits(one["cycles_per_mac"])}
+                cells[f"code, bytes{core}"] = f"{one['code_bytes']:,}" if one["verified"] else "–"
+                cells["scratch" + core] = f"{one['scratch_bytes']:,}" if one["verified"] else "–"
+            rows.append(cells)
     return markdown(rows, words=1)
 
 
@@ -105,11 +124,11 @@ def viper(benches: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def spread(benches: dict[str, dict[str, Any]], others: dict[str, float]) -> str:
+def spread(bench: dict[str, Any], others: dict[str, float]) -> str:
     """The least and the greatest number of times that others ({letter: instructions per MAC}) need as many
     instructions as generated code."""
     fewest: dict[str, float] = {}
-    for row in benches[GENERATED]["rows"]:
+    for row in bench["rows"]:
         if row["layer"] in others:
             each = row["instructions_per_mac"]
             fewest[row["layer"]] = min(each, fewest.get(row["layer"], each))
@@ -165,7 +184,7 @@ def main(readme: str, *files: str) -> None:
     results = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
     benches = {result["target"]: result for result in results if "target" in result}
     seen = [result["boards"] for result in results if "boards" in result]
-    missing = [name for name in (GENERATED, COUNTED, *OTHERS, "desk") if name not in benches] + (
+    missing = [name for name in (GENERATED, SMALL, COUNTED, *OTHERS, "desk") if name not in benches] + (
         [] if seen else ["boards"]
     )
     if missing:
@@ -176,8 +195,10 @@ def main(readme: str, *files: str) -> None:
     text = written(text, "viper", f"\n{viper(benches)}\n")
     portable = by_layer(benches[COUNTED], "portable")
     bytecode = {letter: row["instructions_per_mac"] for letter, row in portable.items()}
-    text = written(text, "bytecode", spread(benches, bytecode))
-    text = written(text, "compiled", spread(benches, PEERS["CMSIS-NN"]))
+    text = written(text, "bytecode", spread(benches[GENERATED], bytecode))
+    text = written(text, "compiled", spread(benches[GENERATED], PEERS["CMSIS-NN"]))
+    text = written(text, "small", f"\n{small(benches)}\n")
+    text = written(text, "compiled small", spread(benches[SMALL], SMALL_PEER))
     text = written(text, "boards", f"\n{boards(seen[-1])}\n")
     Path(readme).write_text(text, encoding="utf-8")
 
