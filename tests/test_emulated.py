@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from strategies import problems
 from ucorr.codegen.plan import Plan, select
 from ucorr.codegen.thumb2 import Thumb2
-from ucorr.codegen.thumb_asm import ARMV6M, ARMV7EM, NE, R0, R1, R4, SP
+from ucorr.codegen.thumb_asm import ARMV6M, ARMV7EM, NE, R0, R1, R2, R4, R9, SP
 from ucorr_host import cycles, emulator
 from ucorr_host.named import layers, named
 from ucorr_host.problems import LAYERS, Problem
@@ -114,6 +114,16 @@ def test_a_budget_chooses_the_packing_and_one_too_small_leaves_the_layer_to_othe
             ucorr.Conv2D(kernel, shape, budget=-1, **problem.options)
 
 
+def test_code_for_an_unknown_core_or_a_layer_that_has_none_is_refused_in_a_sentence():
+    conv, pair = (next(p for p in named() if p.name == name).make("portable").spec for name in ("conv", "signal pair"))
+    with pytest.raises(ValueError, match=r"^level: 5, wanted one of 6 7 8$"):
+        select(conv, 5)
+    with pytest.raises(ValueError, match=r"^spec: no machine code of level 6 \(an accumulator of 64 bits\), wanted"):
+        Plan(pair, ARMV6M)
+    with pytest.raises(ValueError, match="cortex-m9"):
+        ask(named()[0].message(None), named()[0].payload(), "cortex-m9")
+
+
 def called(emit, level=ARMV7EM, core="cortex-m4", size=16):
     """Run what emit(asm) writes, between buffers of `size` bytes."""
     asm = Thumb2(level)
@@ -128,6 +138,8 @@ def called(emit, level=ARMV7EM, core="cortex-m4", size=16):
         (lambda asm: asm.ldr(R0, R0, 16), "READ_UNMAPPED"),
         (lambda asm: asm.strb(R0, R1, 16), "WRITE_UNMAPPED"),
         (lambda asm: asm.strb(R0, R0, 0), "WRITE_PROT"),
+        (lambda asm: (asm.addi(R0, R0, 2), asm.ldm(R0, (R1, R2))), "no multiple of 4, at byte 4 of"),
+        (lambda asm: (asm.addi(R9, R0, 2), asm.ldrd_then(R1, R2, R9, 8)), "no multiple of 4, at byte 4 of"),
         (lambda asm: asm.mov(R4, R0), "r4 did not come back"),
         (lambda asm: asm.addi(SP, SP, -8), "stack pointer did not come back"),
     ],
@@ -203,6 +215,18 @@ def test_a_border_that_no_window_leaves_is_still_the_right_one(border, kernel):
     problem = Problem("outside", "Correlate2D", rng.integers(-9, 9, kernel), (2, 5), options, x)
     for core in ("cortex-m0plus", "cortex-m4"):
         assert_equal(problem, core)
+
+
+@pytest.mark.parametrize("layer", ["Conv2D", "DepthwiseConv2D"])
+@pytest.mark.parametrize("weight", [16, 31, 32, 33, 63, 64, 65, 85, 86, 127, -128, -127, -64, -32])
+def test_sums_at_the_edge_of_16_bits_are_exact(layer, weight):
+    """On ARMv6-M a run of equal taps and extreme inputs reaches the ends of what a run may reach."""
+    conv = layer == "Conv2D"
+    kernel = np.full((4, 2, 4, 1) if conv else (1, 2, 4, 2), weight)
+    for value in (-128, 127):
+        x = np.full((4, 6, 1) if conv else (4, 6, 2), value, np.int8)
+        x[::2, ::3] = -1  # a negative lower product takes one from the upper one
+        assert_equal(Problem("edge", layer, kernel, (4, 6) if conv else (4, 6, 2), {"dtype": "b"}, x), "cortex-m0plus")
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5, 40])

@@ -23,6 +23,7 @@ from .micropython import TargetError
 
 PAGE = 4096
 STACK_BYTES = 8192
+CHECKED = 256  # executions of an instruction whose alignment is checked; later ones are taken to be like them
 # where each buffer lies; all around it is unmapped
 CODE, X, OUT, SCRATCH, TABLE, STACK, END = (0x1000_0000 * n for n in range(1, 8))
 
@@ -65,11 +66,81 @@ def _counts(code: bytes, core: str) -> tuple[int, int]:
     return len(instructions), cycles.estimate(cycles.TABLES[core], instructions) if core in cycles.TABLES else 0
 
 
+@cache
+def _words(code: bytes) -> dict[int, str]:
+    """{place: base register} of the instructions whose address must be a multiple of 4 on every core, which Unicorn
+    does not ask of a Cortex-M3 and later."""
+    engine = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
+    engine.detail = True
+    bases = {}
+    for found in engine.disasm(code, 0):
+        if found.mnemonic.startswith(("ldm", "stm")):
+            bases[found.address] = found.reg_name(found.operands[0].reg)
+        elif found.mnemonic.startswith(("ldrd", "strd")):
+            bases[found.address] = found.reg_name(found.operands[2].mem.base)
+    return {place: {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12"}.get(name, name) for place, name in bases.items()}
+
+
 def _place(machine: unicorn.Uc, base: int, size: int, access: int, *, at_end: bool) -> int:
     """Map pages for a buffer; its address, flush with the end of the last page or the start of the first."""
     pages = max(PAGE, -(-size // PAGE) * PAGE)
     machine.mem_map(base, pages, access)
     return base + pages - size if at_end else base
+
+
+class _Counter:
+    """Instructions and cycles of a machine, block by block; start is where its code begins."""
+
+    def __init__(self, machine: unicorn.Uc, core: str, start: int) -> None:
+        self.instructions = self.cycles = 0
+        self._core, self._expected = core, start
+        self._refill = cycles.TABLES[core].refill if core in cycles.TABLES else 0
+        self._blocks: dict[int, tuple[int, int]] = {}
+        machine.hook_add(unicorn.UC_HOOK_BLOCK, self._block)
+
+    def _block(self, machine: unicorn.Uc, address: int, size: int, _: object) -> None:
+        if address not in self._blocks:
+            self._blocks[address] = _counts(bytes(machine.mem_read(address, size)), self._core)
+        instructions, spent = self._blocks[address]
+        self.instructions += instructions
+        self.cycles += spent + (0 if address == self._expected else self._refill)
+        self._expected = address + size
+
+
+def _watch_words(machine: unicorn.Uc, code: bytes, start: int) -> list[int]:
+    """Stop where words are not at a multiple of 4; the list gets the place in the code."""
+    misaligned: list[int] = []
+    left: dict[int, int] = {}
+
+    def check(machine: unicorn.Uc, address: int, size: int, register: int) -> None:
+        left[address] = left.get(address, CHECKED) - 1
+        if left[address] >= 0 and machine.reg_read(register) % 4:
+            misaligned.append(address - start)
+            machine.emu_stop()
+
+    for at, base in _words(code).items():
+        register = getattr(arm_const, f"UC_ARM_REG_{base.upper()}")
+        machine.hook_add(unicorn.UC_HOOK_CODE, check, register, start + at, start + at)
+    return misaligned
+
+
+def _load(core: str, code: bytes, views: list[memoryview], at_end: bool) -> tuple[unicorn.Uc, int, list[int]]:
+    """(a core with code, buffers and stack in its memory, where the code begins, where each buffer does)."""
+    # without UC_MODE_MCLASS, which makes a Cortex-M33 of every model
+    machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+    machine.ctl_set_cpu_model(CORES[core].model)
+    read, both = unicorn.UC_PROT_READ, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
+    places = []
+    for base, view, access in zip((X, OUT, SCRATCH, TABLE), views, (read, both, both, read), strict=True):
+        place = _place(machine, base, len(view), access, at_end=at_end)
+        machine.mem_write(place, bytes(view))
+        places.append(place)
+    start = _place(machine, CODE, len(code), read | unicorn.UC_PROT_EXEC, at_end=False)
+    machine.mem_write(start, code)
+    machine.mem_map(END, PAGE)
+    _place(machine, STACK, STACK_BYTES, both, at_end=False)
+    machine.mem_write(STACK, b"\xa5" * STACK_BYTES)
+    return machine, start, places
 
 
 def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, at_end: bool = True) -> Run:
@@ -79,57 +150,35 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
     at_end    whether the buffers end where unmapped memory begins, or begin where it ends
     raises    EmulatorError
     """
-    # without UC_MODE_MCLASS, which makes a Cortex-M33 of every model
-    machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
-    machine.ctl_set_cpu_model(CORES[core].model)
-    read, both = unicorn.UC_PROT_READ, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
     views = [memoryview(buffer).cast("B") for buffer in (x, out, scratch, table)]
-    places = []
-    for base, view, access in zip((X, OUT, SCRATCH, TABLE), views, (read, both, both, read), strict=True):
-        place = _place(machine, base, len(view), access, at_end=at_end)
-        machine.mem_write(place, bytes(view))
-        places.append(place)
-    start = _place(machine, CODE, len(code), read | unicorn.UC_PROT_EXEC, at_end=False)
-    machine.mem_write(start, bytes(code))
-    machine.mem_map(END, PAGE)
-    top = _place(machine, STACK, STACK_BYTES, both, at_end=False) + STACK_BYTES
-    machine.mem_write(top - STACK_BYTES, b"\xa5" * STACK_BYTES)
-    for n, place in enumerate(places):
-        machine.reg_write(arm_const.UC_ARM_REG_R0 + n, place)
+    machine, start, places = _load(core, bytes(code), views, at_end)
+    top = STACK + STACK_BYTES
     kept = {getattr(arm_const, f"UC_ARM_REG_R{n}"): 0x1111_1111 * n for n in range(4, 12)}
-    for register, value in kept.items():
+    given = {arm_const.UC_ARM_REG_R0 + n: place for n, place in enumerate(places)}
+    for register, value in {**kept, **given, arm_const.UC_ARM_REG_SP: top, arm_const.UC_ARM_REG_LR: END | 1}.items():
         machine.reg_write(register, value)
-    machine.reg_write(arm_const.UC_ARM_REG_SP, top)
-    machine.reg_write(arm_const.UC_ARM_REG_LR, END | 1)
-    counted = spent = 0
-    expected = start
-    refill = cycles.TABLES[core].refill if core in cycles.TABLES else 0
-    blocks: dict[int, tuple[int, int]] = {}
-
-    def block(machine: unicorn.Uc, address: int, size: int, _: object) -> None:
-        nonlocal counted, spent, expected
-        if address not in blocks:
-            blocks[address] = _counts(bytes(machine.mem_read(address, size)), core)
-        counted += blocks[address][0]
-        spent += blocks[address][1] + (0 if address == expected else refill)
-        expected = address + size
-
-    machine.hook_add(unicorn.UC_HOOK_BLOCK, block)
+    counter = _Counter(machine, core, start)
+    misaligned = [] if core == "cortex-m0plus" else _watch_words(machine, bytes(code), start)  # there Unicorn stops
     try:
         machine.emu_start(start | 1, END)
     except unicorn.UcError as error:
         where = machine.reg_read(arm_const.UC_ARM_REG_PC) - start
         registers = " ".join(f"r{n}={machine.reg_read(arm_const.UC_ARM_REG_R0 + n):08x}" for n in range(13))
         raise EmulatorError(f"{core}: {error} at byte {where} of the code; {registers}") from None
+    if misaligned:
+        raise EmulatorError(
+            f"{core}: words at an address that is no multiple of 4, at byte {misaligned[0]} of the code"
+        )
     if machine.reg_read(arm_const.UC_ARM_REG_SP) != top:
         raise EmulatorError(f"{core}: the stack pointer did not come back")
     for register, value in kept.items():
         if machine.reg_read(register) != value:
             raise EmulatorError(f"{core}: r{register - arm_const.UC_ARM_REG_R0} did not come back")
-    for place, view in ((places[1], views[1]), (places[2], views[2])):
+    for place, view in list(zip(places, views, strict=True))[1:3]:
         view[:] = machine.mem_read(place, len(view))
-    stack = bytes(machine.mem_read(top - STACK_BYTES, STACK_BYTES))
-    return Run(counted, spent if core in cycles.TABLES else None, len(stack.lstrip(b"\xa5")))
+    stack = bytes(machine.mem_read(STACK, STACK_BYTES))
+    spent = counter.cycles if core in cycles.TABLES else None
+    return Run(counter.instructions, spent, len(stack.lstrip(b"\xa5")))
 
 
 _counted = SimpleNamespace(instructions=0, cycles=None, stack=0)

@@ -27,7 +27,8 @@ CORES = {
 }
 
 
-# Instructions per MAC of compiled C kernels on a Cortex-M4 and a Cortex-M0+, exact TFLite rounding, counted in Unicorn beforehand:
+# Instructions per MAC of compiled C kernels on a Cortex-M4 and a Cortex-M0+, exact TFLite rounding, counted in
+# Unicorn beforehand:
 # CMSIS-NN commit 99f736a by gcc 12 -O3; TinyMaix -Os, which emlearn-micropython ships.
 PEERS = {
     "CMSIS-NN": dict(zip("abcdefghi", (4.82, 2.32, 1.85, 2.09, 8.33, 3.46, 23.0, 48.3, 1.95), strict=True)),

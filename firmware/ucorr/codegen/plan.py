@@ -1,6 +1,6 @@
 """Which kernel family and which packing a layer gets, and the plan that comes of it."""
 
-from .thumb_asm import ARMV7EM
+from .thumb_asm import ARMV7EM, LEVELS
 
 TABLE_MOST = 49152  # bytes of packed weights where no budget is given
 
@@ -29,7 +29,9 @@ def select(spec, level, budget=None):
     level   of thumb_asm.py
     budget  most bytes of packed weights and constants; None: TABLE_MOST for `fast` packing, any for the last one
     """
-    reason = "no family"
+    if level not in LEVELS:
+        raise ValueError("level: %r, wanted one of %s" % (level, " ".join(map(str, LEVELS))))
+    reason = None
     for module, made in families(level, spec.wide):
         refusal = module.refuses(spec)
         if refusal:
@@ -45,16 +47,23 @@ def select(spec, level, budget=None):
 
 
 class Plan:
-    """A layer as machine code: `.code`, `.table`, and what backends/__init__.py asks of a plan but run()."""
+    """A layer as machine code: `.code`, `.table`, and what backends/__init__.py asks of a plan but run().
+
+    raises ValueError with select()'s reason
+    """
 
     typed = False
 
     def __init__(self, spec, level, budget=None):
-        module, made, compact = select(spec, level, budget)
-        code = made(spec, level, compact)
+        found = select(spec, level, budget)
+        if isinstance(found, str):
+            raise ValueError(
+                "spec: no machine code of level %s (%s), wanted a layer that select() takes" % (level, found)
+            )
+        code = found[1](spec, level, found[2])
         self.code = code.code
         self.table = code.table
-        self.packing = "compact" if compact else "fast"
+        self.packing = "compact" if found[2] else "fast"
         self.scratch_bytes = code.scratch_bytes
         self.weight_bytes = len(code.table)
         self.code_bytes = len(code.code)

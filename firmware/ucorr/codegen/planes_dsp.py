@@ -1,4 +1,4 @@
-"""Two rows of the input at a time as words of planes in scratch, a plane for each channel: for filters.py.
+"""Two rows of the input at a time as words of planes in scratch, a plane for each channel: for filters_dsp.py.
 
 walk.py finds the rows. Columns outside the image are constants, or copies of columns
 that were just written.
