@@ -186,7 +186,7 @@ def test_an_instruction_reads_as_it_was_meant(made, level, name, arguments, text
 @pytest.mark.parametrize(
     ("made", "rows", "others"),
     [
-        (Thumb1, SHORT, {"b", "bl", "constant", "plus", "mla", "enter", "leave"}),
+        (Thumb1, SHORT, {"b", "bl", "constant", "move", "plus", "mla", "enter", "leave"}),
         (Thumb2, INSTRUCTIONS, {"b", "it", "plus", "enter", "leave"}),
     ],
 )

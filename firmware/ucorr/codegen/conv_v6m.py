@@ -191,14 +191,6 @@ class Swar(Conv):
         if self.scale.words:
             self.asm.plus(self.table_at, self.table_at, 8 * self.cut.wide)
 
-    def _move(self, r, value):
-        """r += value, r12 not being lost; r1 is."""
-        if -510 <= value <= 510:
-            self.asm.plus(r, r, value)
-        else:
-            self.asm.constant(R1, value)
-            self.asm.add(r, r, R1)
-
     def _pixels(self, pixels, pixel_bytes, label):
         """`wide` outputs of a pixel; afterwards r4 is the next output, r5 behind the factors."""
         asm, cut, step = self.asm, self.cut, self.shape.step
@@ -213,7 +205,7 @@ class Swar(Conv):
             asm.ldr(R0, SP, WEIGHTS_END)
             asm.cmp(R5, R0)
             asm.b(label, NE)
-        self._move(R4, step - 4 * cut.padded)
+        asm.move(R4, step - 4 * cut.padded)
         asm.str(R4, SP, WINDOW_AT)
         asm.ldr(R4, SP, OUT_AT)
         kernel.emit_behind()
@@ -221,7 +213,7 @@ class Swar(Conv):
         for c in range(cut.wide):
             r = self.scale.emit(asm, kernel.emit_sum(c), lambda r: asm.ldm(R5, (r,)), self._pointer(c))
             self.scale.store(asm, r, R4, c * size)
-        self._move(R4, pixel_bytes)
+        asm.move(R4, pixel_bytes)
         asm.str(R4, SP, OUT_AT)
 
     def _pointer(self, c):

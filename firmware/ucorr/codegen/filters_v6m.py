@@ -298,18 +298,18 @@ class Lanes:
         asm.cmp(R6, end)
         asm.b("column", NE)
         self.scale.emit_behind(asm)
-        self._move(R6, size - row)  # the next output channel
+        asm.move(R6, size - row)  # the next output channel
         asm.plus(R5, R5, 4 * self.scale.words)
         asm.mov(R11, R5)
         seen = out_width * spec.stride[1] * rows.column
         if copies > 1:
-            self._move(R4, -seen)
+            asm.move(R4, -seen)
             seen = 0
             asm.ldr(R0, SP, COPIES)
             asm.subs(R0, 1)
             asm.b("copy", NE)
         if spec.groups > 1:
-            self._move(R4, rows.plane - seen)
+            asm.move(R4, rows.plane - seen)
             asm.ldr(R0, SP, CHANNELS)
             asm.subs(R0, 1)
             asm.b("channel", NE)
@@ -323,14 +323,6 @@ class Lanes:
         asm.b("pass", NE)
         asm.leave(FRAME)
 
-    def _move(self, r, value):
-        """r += value, r12 not being lost; r1 is."""
-        if -510 <= value <= 510:
-            self.asm.plus(r, r, value)
-        else:
-            self.asm.constant(R1, value)
-            self.asm.add(r, r, R1)
-
     def _column(self, pixel):
         """An output of each row; afterwards r6 is the next output, r5 the factor."""
         asm, spec, scale = self.asm, self.spec, self.scale
@@ -339,7 +331,7 @@ class Lanes:
         asm.mov(R8, R0)
         for run in self._runs():
             self._run(run)
-        self._move(R4, spec.stride[1] * self.rows.column - 4 * spec.taps)
+        asm.move(R4, spec.stride[1] * self.rows.column - 4 * spec.taps)
         r = scale.emit(asm, R7, self._load, self._pointer)
         asm.ldr(R2, SP, LOWER)
         scale.store_at(asm, r, R6, R2)
@@ -348,7 +340,7 @@ class Lanes:
         asm.sub(R0, R1, R0)
         r = scale.emit(asm, R0, self._load, self._pointer)
         scale.store(asm, r, R6, 0)
-        self._move(R6, pixel)
+        asm.move(R6, pixel)
 
     def _load(self, r):
         self.asm.ldr(r, R5)

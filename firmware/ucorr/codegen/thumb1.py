@@ -9,6 +9,7 @@ from .thumb_asm import (
     CALL,
     LR,
     PC,
+    R1,
     R4,
     R5,
     R6,
@@ -155,6 +156,14 @@ class Thumb1(Assembler):
         else:
             self.constant(d, value)
             self.add(d, d, n)
+
+    def move(self, r, value):
+        """r += any constant, r12 not being lost; r1 is where that is many."""
+        if -510 <= value <= 510:
+            self.plus(r, r, value)
+        else:
+            self.constant(R1, value)
+            self.add(r, r, R1)
 
     def adcs(self, d, m):
         """d += m + carry"""
