@@ -111,16 +111,15 @@ class Conv:
         """The effective weights of a channel, as scratch orders them (column, row, channel)."""
         spec = self.spec
         _, kh, kw, depth = spec.kernel_shape
-        weights, zero = spec.weights, spec.kernel_zero_point
-        blanks = (0,) * ((spec.dilation[1] - 1) * kh * depth)
+        zero = spec.kernel_zero_point
+        taps = []
         for b in range(kw):
+            if b:
+                taps.extend([zero] * ((spec.dilation[1] - 1) * kh * depth))
             for a in range(kh):
                 source = ((o * kh + a) * kw + b) * depth
-                for c in range(source, source + depth):
-                    yield weights[c] - zero
-            if blanks and b + 1 < kw:
-                for k in blanks:
-                    yield k
+                taps.extend(spec.weights[source : source + depth])
+        return [k - zero for k in taps] if zero else taps
 
     # The code
 

@@ -54,13 +54,17 @@ def shape_of(spec, cut):
 
 def packings(spec):
     """The packings, compact or not, that take a layer's weights, the faster first."""
-    zero = spec.kernel_zero_point
     found = ()
-    if spec.kernel_shape[0] == spec.groups or max(zero - min(spec.weights), max(spec.weights) - zero) <= 255:
+    if spec.kernel_shape[0] == spec.groups or _most(spec) <= 255:
         found = (False,)
     if -128 <= min(spec.weights) and max(spec.weights) <= 127:
         found += (True,)
     return found
+
+
+def _most(spec):
+    """The greatest effective weight, either sign: 255 / that many products of int8 surely stay in 16 bits."""
+    return max(spec.kernel_zero_point - min(spec.weights), max(spec.weights) - spec.kernel_zero_point)
 
 
 def table_bytes(spec, compact):
@@ -114,9 +118,10 @@ class Swar(Conv):
     def _run(self):
         """The most taps for which every sum of products stays in 16 bits."""
         run = 8
+        most = _most(self.spec)
         for o in range(self.spec.kernel_shape[0]):
-            taps = list(self._taps(o))
-            while run > 1 and not self._stay(taps, run):
+            taps = self._taps(o)
+            while run * most > 255 and run > 1 and not self._stay(taps, run):
                 run //= 2
         return run
 
