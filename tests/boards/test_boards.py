@@ -40,8 +40,9 @@ ARCHITECTURES = {
     "qemu-m33": "armv7emsp",
     "qemu-rv32": "rv32imc",
 }
-GENERATOR_HEAP = 40 * 1024  # bytes that the code generator, its kernels and its backend take
+GENERATOR_HEAP = 44 * 1024  # bytes that the code generator, its kernels and its backend take
 PACKAGE_HEAP = 24 * 1024  # bytes that the imported package may take on a Cortex-M0, from .mpy files
+SMALL_HEAPS = ("m0", "m3")  # where backends, generator and what tests them leave no two images' room
 USED = "import gc\ngc.collect()\nprint(gc.mem_alloc())"
 GENERATOR = f"import ucorr\nfrom ucorr.backends import probe\n{USED}\nprobe('thumb')\n{USED}"
 
@@ -161,6 +162,8 @@ def test_a_float_kernel_becomes_the_integers_of_the_desk(rig):
 
 def test_a_layer_takes_less_heap_than_its_image(rig):
     problem = layers()["g"]  # 3x3 on 96x96 bytes
+    if rig.machine.name in SMALL_HEAPS:
+        rig.close()  # a young board, whose heap is in one piece
     answer, _ = rig.session.ask(problem.message(rig.backends[0]), problem.payload())
     assert answer["scratch_bytes"] < answer["heap_bytes"] < problem.x.size / 2
     rig.seen["layer_heap"] = answer["heap_bytes"]
@@ -285,8 +288,8 @@ def test_generated_code_takes_what_the_emulated_core_counts(rig, letter, small):
     if "thumb" not in rig.backends:
         return
     problem, core = layers()[letter], rig.machine.target.replace("qemu-", "cortex-")
-    if rig.machine.name in ("m0", "m3"):
-        rig.close()  # a young board, whose small heap is in one piece
+    if rig.machine.name in SMALL_HEAPS:
+        rig.close()  # a young board
         problem = next(problem for problem in named() if problem.name == small)
         core = core.replace("m0", "m0plus")
     problem = dataclasses.replace(problem, x=np.zeros_like(problem.x))  # what measured() gives it
