@@ -13,7 +13,7 @@ from ucorr_host.micropython import executable, package_dir
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BOARD, DESK = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BOARD, DESK, BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_board_example_says_what_its_comments_promise():
@@ -24,7 +24,7 @@ def test_the_board_example_says_what_its_comments_promise():
     assert done.stdout.splitlines()[1].startswith("viper ")
 
 
-@pytest.mark.parametrize("example", [BOARD, DESK], ids=["board", "desk"])
+@pytest.mark.parametrize("example", [BOARD, DESK, BOARD + BLOCKS], ids=["board", "desk", "blocks"])
 def test_the_examples_run_on_the_desk(example):
     done = command("python", "-c", example)
     assert (done.returncode, done.stderr) == (0, "")

@@ -24,7 +24,7 @@ def test_every_machine_is_a_target_and_has_a_folder():
     folders = {path.parent.name for path in BOARDS.glob("*/mpconfigboard.mk")}
     assert folders == {machine.folder for machine in MACHINES.values()}
     assert all(set(MACHINES) >= {name, *tables.OTHERS, *tables.CORES} for name in [tables.COUNTED])
-    assert tables.GENERATED in CORES
+    assert {tables.GENERATED, tables.SMALL} <= set(CORES)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_firmware_is_built_once_and_again_when_its_board_changes(monkeypatch, 
     assert firmware.build(machine, tmp_path)
 
 
-TABLES = ("bytecode", "compiled", "bench", "images", "viper", "boards")
+TABLES = ("bytecode", "compiled", "compiled small", "bench", "small", "images", "viper", "boards")
 
 
 def results():
@@ -114,8 +114,9 @@ def results():
     fast = {**code, "packing": "fast", "instructions_per_mac": 1.0}
     compact = {**code, "packing": "compact", "instructions_per_mac": 1.5}
     grey = {**fast, "layer": "k", "name": "3x3 grey 9x9"}
-    refused = {**unknown, "layer": "j", "name": "a signal", "verified": False}
+    refused = {**dict.fromkeys(fast), "layer": "j", "name": "a signal", "backend": "thumb", "verified": False}
     made += [{"target": tables.GENERATED, "rows": [fast, compact, refused, grey]}]
+    made += [{"target": tables.SMALL, "rows": [{**fast, "instructions_per_mac": 2.04}, refused, grey]}]
     made += [{"target": "desk", "reference": [{"name": "reference", "milliseconds": 1.5}]}]
     board = {"target": "qemu-m0", "micropython": "1.25.0", "arch": None, "named": 25, "drawn": 100}
     board |= {
@@ -139,7 +140,10 @@ def test_the_tables_are_made_from_the_results(tmp_path):
     assert "<!-- compiled begins -->4.8 to 5<!-- compiled ends -->" in text
     line = "| a: made up | 100 | 900 | 900 | 20.0 | **1.00** | 1.40 | 1.50 | 4.82 | 6.68 | 1,000 | 512 or 512 | 64 |"
     assert line in text
-    assert "| 3x3 on 9x9 | 1.00 | 1.40 | 100 | 1,000 | 64 |" in text
+    assert "<!-- compiled small begins -->5.0 to 5<!-- compiled small ends -->" in text
+    assert "| a | – | **2.04** | 1.40 | – | 10.2 | 1,000 | 512 | 64 |" in text
+    assert "| a signal | – | – | – | – | – | – | – | – |" in text
+    assert "| 3x3 on 9x9 | 1.00 | 1.40 | 1,000 | 64 | 1.00 | 1.40 | 1,000 | 64 |" in text
     assert "| a | 20.0 | – | – | – | – | – |" in text
     assert "The reference: 1.5 ms." in text
     assert (
@@ -149,7 +153,7 @@ def test_the_tables_are_made_from_the_results(tmp_path):
 
 def test_a_missing_result_is_named(tmp_path):
     (tmp_path / "one.json").write_text(json.dumps(results()[0]))
-    with pytest.raises(ValueError, match=r"no result of cortex-m4 qemu-m4 .* desk boards: run `make bench-table`"):
+    with pytest.raises(ValueError, match=r"no result of cortex-m4 cortex-m0plus .* boards: run `make bench-table`"):
         tables.main("README.md", str(tmp_path / "one.json"))
 
 

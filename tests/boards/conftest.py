@@ -32,6 +32,7 @@ class Rig:
         if self._session is None or not self._session.alive:
             self.close()
             self._session = Session(self.machine)
+            assert self._session.backends  # imported while the heap is young
         return self._session
 
     @property

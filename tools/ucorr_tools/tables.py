@@ -54,6 +54,11 @@ def digits(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def whole(value: int | None) -> str:
+    """A count with its thousands apart, or a dash for None."""
+    return "–" if value is None else f"{value:,}"
+
+
 def markdown(rows: list[dict[str, str]], words: int) -> str:
     """Rows as a Markdown table; the first `words` columns to the left, numbers to the right."""
     titles = [title.removesuffix("M4").removesuffix("M0+") for title in rows[0]]  # where two columns have the same
@@ -66,7 +71,7 @@ def instructions(benches: dict[str, dict[str, Any]]) -> str:
     viper, naive, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "naive", "portable"))
     rows = []
     for letter, row in viper.items():
-        cells = {"layer": f"{letter}: {row['name']}", "MACs": f"{row['macs']:,}", "bytecode": per_mac(portable[letter])}
+        cells = {"layer": f"{letter}: {row['name']}", "MACs": whole(row["macs"]), "bytecode": per_mac(portable[letter])}
         cells |= {"naive viper": per_mac(naive[letter]), "`viper`": per_mac(row)}
         rows.append(cells | generated(benches[GENERATED], letter, {name: PEERS[name][letter] for name in PEERS}))
     return markdown(rows, words=1)
@@ -74,11 +79,10 @@ def instructions(benches: dict[str, dict[str, Any]]) -> str:
 
 def small(benches: dict[str, dict[str, Any]]) -> str:
     """The table of instructions per MAC on a Cortex-M0+; viper is that of the emulated Cortex-M0."""
-    viper = by_layer(benches["qemu-m0"], "viper")
     rows = []
-    for letter, figure in SMALL_PEER.items():
-        cells = {"layer": letter, "`viper`": per_mac(viper[letter])}
-        rows.append(cells | generated(benches[SMALL], letter, {"CMSIS-NN": figure}))
+    for letter, row in by_layer(benches["qemu-m0"], "viper").items():
+        cells = {"layer": letter, "`viper`": per_mac(row)}
+        rows.append(cells | generated(benches[SMALL], letter, {"CMSIS-NN": SMALL_PEER[letter]}))
     return markdown(rows, words=1)
 
 
@@ -107,8 +111,7 @@ def images(benches: dict[str, dict[str, Any]]) -> str:
             cells = {"filter": row["name"].replace(" grey ", " on ")}
             for core, one in (("M4", row), ("M0+", on_small[row["layer"]])):
                 cells |= {f"{core}: instructions/MAC": per_mac(one), "cycles" + core: digits(one["cycles_per_mac"])}
-                cells[f"code, bytes{core}"] = f"{one['code_bytes']:,}" if one["verified"] else "–"
-                cells["scratch" + core] = f"{one['scratch_bytes']:,}" if one["verified"] else "–"
+                cells |= {f"code, bytes{core}": whole(one["code_bytes"]), "scratch" + core: whole(one["scratch_bytes"])}
             rows.append(cells)
     return markdown(rows, words=1)
 

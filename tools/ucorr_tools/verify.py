@@ -27,8 +27,8 @@ class Row:
     said: str = ""
 
 
-def start(board: Board) -> dict[str, str]:
-    """Put board_side.py into the board's memory; {backend: "ok" or the reason why it is missing}.
+def start(board: Board) -> None:
+    """Put board_side.py into the board's memory.
 
     raises BoardError when the package is not there or can't be imported
     """
@@ -41,6 +41,10 @@ def start(board: Board) -> dict[str, str]:
         raise BoardError(f"the board can't import ucorr ({last}): run `ucorr deploy` first") from error
     source = Path(board_side.__file__).read_text(encoding="utf-8")
     board.exec(f"from ucorr.heap import Tidy\nwith Tidy():\n    exec({source!r})")
+
+
+def states(board: Board) -> dict[str, str]:
+    """{backend: "ok" or the reason why it is missing} of a started board; imports all of them there."""
     told = board.eval("ucorr.info()")
     return {name: state for name, state in told.items() if name != "ucorr"}
 
@@ -82,7 +86,8 @@ def verify(
     progress  called with each Row as it is known
     returns   (state of each backend, rows); raises BoardError when the board fails
     """
-    backends = start(board)
+    start(board)
+    backends = states(board)
     level = board.eval(LEVEL)
     rows = []
     for problem in named() if problems is None else problems:

@@ -8,6 +8,7 @@ a hang the next message gets a fresh board.
 from __future__ import annotations
 
 import atexit
+from functools import cached_property
 from typing import Any
 
 from ucorr_host.micropython import TargetError
@@ -59,10 +60,19 @@ class Session:
 
     def begin(self) -> None:
         """Start board_side.py and its clock."""
-        self.backends = verify.start(self.board)
-        self.level = self.board.eval(LEVEL)
+        verify.start(self.board)
         if self.machine.timer:
             self.board.exec(self.machine.timer + CLOCK)
+
+    @cached_property
+    def backends(self) -> dict[str, str]:
+        """{backend: "ok" or the reason why it is missing}; asking imports all of them into the board's heap."""
+        return verify.states(self.board)
+
+    @cached_property
+    def level(self) -> int | None:
+        """The level of the board's machine code, None without; asking imports its generator."""
+        return self.board.eval(LEVEL)
 
     def close(self) -> None:
         """End the board."""
