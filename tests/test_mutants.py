@@ -27,7 +27,8 @@ SWAR, FILL_V6M = CODEGEN + "conv_v6m.py", CODEGEN + "fill_v6m.py"
 SCALE_V6M, LANES = CODEGEN + "scale_v6m.py", CODEGEN + "filters_v6m.py"
 EMULATED, ON_CORE = "test_emulated.py::test_named_problem_equals_the_reference", "-cortex-m4]"
 ON_M0 = "-cortex-m0plus]"
-FIXEDPOINT, SPEC, REFERENCE = "ucorr/fixedpoint.py", "ucorr/spec.py", "ucorr_host/reference.py"
+FIXEDPOINT, SPEC = "ucorr/fixedpoint.py", "ucorr/spec.py"
+LAYERS, SCALING, CHECKS = (f"ucorr_host/reference/{name}.py" for name in ("layers", "scaling", "checks"))
 LOOPS = "test_reference.py::test_a_named_problem_equals_nested_loops_of_python_ints"
 RAMP = "test_reference.py::test_every_half_of_a_ramp_is_rounded_as_often_as_it_should"
 ON_DESK, ON_VIPER = "-cpython/portable]", "-micropython/viper]"
@@ -83,17 +84,17 @@ MUTANTS = [
     ("reflected edge repeated", SPEC, "return -index if index < 0 else 2 * (size - 1) - index",
      "return -index - 1 if index < 0 else 2 * size - 1 - index", f"{BACKENDS}[blur reflect{ON_VIPER}"),
     ("high half dropped", PASSES, "high += acc >> 16", "high += 0", f"{BACKENDS}[signal pair{ON_VIPER}"),
-    ("flipped kernel", REFERENCE, "return correlate2d(x, _integers(\"kernel\", kernel, 2, exactly=True)[::-1, ::-1]",
-     "return correlate2d(x, _integers(\"kernel\", kernel, 2, exactly=True)",
+    ("flipped kernel", LAYERS, "return correlate2d(x, integers(\"kernel\", kernel, 2, exactly=True)[::-1, ::-1]",
+     "return correlate2d(x, integers(\"kernel\", kernel, 2, exactly=True)",
      "test_reference.py::test_accumulators_equal_scipy"),
-    ("truncation", REFERENCE, "return (value + ((1 << n) >> 1) - ((value < 0) & (n > 0))) >> n",
+    ("truncation", SCALING, "return (value + ((1 << n) >> 1) - ((value < 0) & (n > 0))) >> n",
      "return value >> n", RAMP),
-    ("halves up", REFERENCE, "- ((value < 0) & (n > 0))", "", RAMP),
-    ("single rounding", REFERENCE, "return _rounding_shift((value * multiplier + (1 << 30)) >> 31, n)",
+    ("halves up", SCALING, "- ((value < 0) & (n > 0))", "", RAMP),
+    ("single rounding", SCALING, "return rounding_shift((value * multiplier + (1 << 30)) >> 31, n)",
      "return (value * multiplier + (1 << (30 + n))) >> (31 + n)", RAMP),
-    ("wrong zero point sign", REFERENCE, "return values.astype(np.int32) - zero_point",
+    ("wrong zero point sign", CHECKS, "return values.astype(np.int32) - zero_point",
      "return values.astype(np.int32) + zero_point", f"{LOOPS}[conv]"),
-    ("wrong pad side", REFERENCE, "return (total[0] // 2, total[0] - total[0] // 2)",
+    ("wrong pad side", LAYERS, "return (total[0] // 2, total[0] - total[0] // 2)",
      "return (total[0] - total[0] // 2, total[0] // 2)", f"{LOOPS}[conv groups]"),
     ("halves up", SCALE, "asm.add(r, r, r, ASR, 31)", "asm.add(r, r, r, ASR, 31) if False else None",
      f"{EMULATED}[edge pair rounded{ON_CORE}"),

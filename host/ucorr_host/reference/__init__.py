@@ -1,0 +1,49 @@
+"""The meaning of every layer in NumPy: exact, vectorised, independent of the board's code.
+
+Words and shapes, the same in every function:
+
+    x            integers (..., height, width, channels), any leading batch
+    kernel       integers; (out, height, width, in / groups) unless a function says otherwise
+    bias         None or integers, one or one per output channel
+    stride, dilation   an int or (y, x)
+    padding      "valid", "same" (TFLite's: the odd row at the bottom) or ((top, bottom), (left, right))
+    border       what a padded tap reads: "constant" (border_value; None: input_zero_point), "edge", "reflect"
+    *_zero_point real = scale * (q - zero_point)
+
+Every function takes the words of the output too, as **scale:
+
+    multiplier, shift   ints, one or one per output channel: see `requantize`. Neither: the output is the exact
+                        accumulator, int32 or int64 as `accumulator` says
+    output_zero_point, activation_min, activation_max   added to the scaled value, then its range
+    accumulator  "int32" or "int64": TFLite's requantisation of 8-bit or of 16-bit data; None: "int64" for data
+                 wider than 8 bits unless the bias is an int32 array, else "int32"
+    out_dtype    of the output; None: that of x, or the accumulator's where it is exact
+
+All raise TypeError for what is not an integer array and ValueError for the rest, naming the argument.
+
+Equation numbers are DESIGN.md's. The sums themselves are taken in exact.py.
+"""
+
+from .layers import (
+    conv2d,
+    convolve2d,
+    correlate1d,
+    correlate2d,
+    dense,
+    dense_image,
+    depthwise_conv2d,
+    transpose_conv2d,
+)
+from .scaling import requantize
+
+__all__ = [
+    "conv2d",
+    "convolve2d",
+    "correlate1d",
+    "correlate2d",
+    "dense",
+    "dense_image",
+    "depthwise_conv2d",
+    "requantize",
+    "transpose_conv2d",
+]

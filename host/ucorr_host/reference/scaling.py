@@ -1,0 +1,131 @@
+"""From exact accumulators to outputs: TensorFlow Lite's two ways to scale and round.  (eq. 2-6 of DESIGN.md)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+from ucorr.spec import integer, one_of
+
+from .checks import Ints, integers, within
+
+
+def requantize(
+    acc: ArrayLike,
+    multiplier: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
+    *,
+    output_zero_point: int = 0,
+    activation_min: int | None = None,
+    activation_max: int | None = None,
+    accumulator: str = "int32",
+    out_dtype: DTypeLike = np.int8,
+) -> Ints:
+    """Accumulators to outputs, bit for bit as TFLite's reference kernels do it.  (eq. 2-6)
+
+    acc         integers (..., channels); |acc| * 2**max(shift, 0) < 2**31 with "int32", |acc| < 2**47 with "int64"
+    multiplier  0 .. 2**31 - 1, one or one per channel; None is a plain filter: the shift alone, rounded once,
+                |acc| * 2**max(shift, 0) < 2**47
+    shift       -31..30 (-31..7 with a multiplier and "int64"), positive to the left; None is 0
+    out_dtype   8 or 16 bits
+    """
+    dtype = np.dtype(out_dtype)
+    if dtype.kind not in "iu" or dtype.itemsize > 2:
+        raise ValueError(f"out_dtype: {dtype}, wanted int8, uint8, int16 or uint16")
+    one_of("accumulator", accumulator, ("int32", "int64"))
+    single = multiplier is not None and accumulator == "int64"
+    acc = integers("acc", acc).astype(np.int64)
+    n = within("shift", 0 if shift is None else shift, -31, 7 if single else 30)
+    left = np.maximum(n, 0)
+    reach = _reach(acc, 0 if single else left)
+    bits = 31 if multiplier is not None and not single else 47
+    if reach >= 1 << bits:
+        raise ValueError(f"acc: reaches {reach} with its left shift, wanted less than 2**{bits}")
+    if multiplier is None:
+        value = rounding_shift(acc << left, left - n)
+    else:
+        m = within("multiplier", multiplier, 0, (1 << 31) - 1)
+        value = _scaled64(acc, m, n) if single else scaled32(acc << left, m, left - n)
+    limits = np.iinfo(dtype)
+    zero = integer("output_zero_point", output_zero_point, limits.min, limits.max)
+    low = integer("activation_min", limits.min if activation_min is None else activation_min, limits.min, limits.max)
+    high = integer("activation_max", limits.max if activation_max is None else activation_max, limits.min, limits.max)
+    if low > high:
+        raise ValueError(f"activation_min: {low}, wanted at most activation_max {high}")
+    return np.clip(value + zero, low, high).astype(dtype)
+
+
+def _reach(acc: Ints, left: Any) -> int:
+    """The largest |acc| * 2**left, left an int or one per channel; in big ints, for it may pass 64 bits."""
+    flat = acc.reshape(-1, acc.shape[-1] if acc.ndim else 1).astype(np.int64)
+    high, low = flat.max(axis=0, initial=0).astype(object), flat.min(axis=0, initial=0).astype(object)
+    return int(np.max(np.maximum(high, -low) << left, initial=0))
+
+
+def rounding_shift(value: Ints, n: Ints) -> Ints:
+    """value / 2**n to nearest, halves away from zero.  (eq. 3)"""
+    return (value + ((1 << n) >> 1) - ((value < 0) & (n > 0))) >> n
+
+
+def scaled32(value: Ints, multiplier: Ints, n: Ints) -> Ints:
+    """Equations 2 and 3; |value| < 2**31, so the product stays below 2**62."""
+    return rounding_shift((value * multiplier + (1 << 30)) >> 31, n)
+
+
+def _scaled64(acc: Ints, multiplier: Ints, shift: Ints) -> Ints:
+    """Equations 5 and 6; |acc| < 2**47 and a factor below 2**15 stay below 2**62."""
+    factor = np.where(multiplier >= 0x7FFF0000, 0x7FFF, (multiplier + 0x8000) >> 16)
+    return (acc * factor + (1 << (14 - shift))) >> (15 - shift)
+
+
+def to_output(
+    acc: Ints,
+    dtype: np.dtype[Any],
+    bias: ArrayLike | None,
+    *,
+    multiplier: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
+    accumulator: str | None = None,
+    out_dtype: DTypeLike | None = None,
+    output_zero_point: int = 0,
+    activation_min: int | None = None,
+    activation_max: int | None = None,
+) -> Ints:
+    """Accumulators (..., out) of data of a dtype as the caller wants them: exact, or requantised."""
+    if accumulator is None:
+        narrow = dtype.itemsize == 1 or (bias is not None and np.asarray(bias).dtype == np.int32)
+        accumulator = "int32" if narrow else "int64"
+    channels = acc.shape[-1]
+    if multiplier is None and shift is None:
+        if output_zero_point != 0 or activation_min is not None or activation_max is not None:
+            raise ValueError(
+                "multiplier: None, wanted one, or a shift, with output_zero_point and activation range:"
+                " the accumulators are exact without"
+            )
+        one_of("accumulator", accumulator, ("int32", "int64"))
+        return _exact(acc, np.dtype(accumulator if out_dtype is None else out_dtype))
+    for name, value in (("multiplier", multiplier), ("shift", shift)):
+        if value is not None and np.shape(value) not in ((), (1,), (channels,)):
+            raise ValueError(f"{name}: shape {np.shape(value)}, wanted one integer or {channels} (output channels)")
+    return requantize(
+        acc,
+        multiplier,
+        shift,
+        output_zero_point=output_zero_point,
+        activation_min=activation_min,
+        activation_max=activation_max,
+        accumulator=accumulator,
+        out_dtype=dtype if out_dtype is None else out_dtype,
+    )
+
+
+def _exact(acc: Ints, dtype: np.dtype[Any]) -> Ints:
+    """Accumulators as a dtype that holds them; ValueError otherwise."""
+    if dtype.kind not in "iu":
+        raise ValueError(f"out_dtype: {dtype}, wanted integers")
+    limits = np.iinfo(dtype)
+    for extreme in (int(acc.min(initial=0)), int(acc.max(initial=0))):
+        if not limits.min <= extreme <= limits.max:
+            raise ValueError(f"out_dtype: {dtype}, wanted one that holds the accumulator {extreme}")
+    return acc.astype(dtype, copy=False)
