@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,3 +43,55 @@ def quantize_kernel(values: ArrayLike, bits: int = 8) -> tuple[NDArray[Any], int
     array = np.asarray(values, float)
     ints, shift, _ = weights.quantize_kernel(array.reshape(-1).tolist(), bits)
     return np.array(ints, np.int32).reshape(array.shape), shift
+
+
+def once_multiplier(factor: float, lowest: int, highest: int, zero_point: int, low: int, high: int) -> tuple[int, int]:
+    """(multiplier, shift) that equation 8 gives the bits of a double with, for every accumulator of a range.
+
+    factor           > 0, as reference.requantize takes it: the product rounded once, halves away from zero
+    lowest, highest  of the accumulators, |acc| * 2**max(shift, 0) < 2**31
+    zero_point, low, high  of the output: beyond its range all accumulators are one
+    raises           ValueError where no 31 bits do it
+
+    Both are staircases that rise with the accumulator; they are one if each output begins at the same accumulator
+    `first`. For that, (2*step - 1) * 2**(30 - shift) has to lie in ((first - 1) * m, first * m], which bounds m
+    from both sides; the double itself lies within, so that the bounds are seldom too narrow for an integer.
+    """
+    multiplier, shift = quantize_multiplier(factor)
+    least, most = 1 if multiplier == 0 else 1 << 30, (1 << 31) - 1
+
+    def rounded(acc: int) -> int:
+        product = acc * factor
+        whole = math.trunc(product)
+        return whole + (abs(product - whole) >= 0.5) * (1 if product > 0 else -1)
+
+    for step in range(low - zero_point + 1, high - zero_point + 1):
+        first = _first(lambda acc, step=step: rounded(acc) >= step, lowest, highest)  # type: ignore[misc]
+        if first is None or first == lowest:  # beyond the range
+            continue
+        edge = (2 * step - 1) << (30 - shift)
+        for acc, inside in ((first, True), (first - 1, False)):
+            # inside: acc * m >= edge, otherwise acc * m < edge
+            if acc == 0:
+                if inside != (edge <= 0):
+                    least, most = 1, 0
+            elif (acc > 0) == inside:
+                least = max(least, -(-edge // acc) if inside else edge // acc + 1)
+            else:
+                most = min(most, edge // acc if inside else -(-edge // acc) - 1)
+    if least > most:
+        raise ValueError(f"factor: {factor}, wanted one that 31 bits stand for at all accumulators {lowest}..{highest}")
+    return min(max(multiplier, least), most), shift
+
+
+def _first(reached: Callable[[int], bool], lowest: int, highest: int) -> int | None:
+    """The least int of a range from which on `reached` holds, by halving; None: none."""
+    if not reached(highest):
+        return None
+    while lowest < highest:
+        middle = (lowest + highest) // 2
+        if reached(middle):
+            highest = middle
+        else:
+            lowest = middle + 1
+    return lowest

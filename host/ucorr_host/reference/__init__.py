@@ -15,6 +15,7 @@ Every function takes the words of the output too, as **scale:
     multiplier, shift   ints, one or one per output channel: see `requantize`. Neither: the output is the exact
                         accumulator, int32 or int64 as `accumulator` says
     output_zero_point, activation_min, activation_max   added to the scaled value, then its range
+    rounding, factor   "once", or a float in place of multiplier and shift: see `requantize`
     accumulator  "int32" or "int64": TFLite's requantisation of 8-bit or of 16-bit data; None: "int64" for data
                  wider than 8 bits unless the bias is an int32 array, else "int32"
     out_dtype    of the output; None: that of x, or the accumulator's where it is exact
@@ -24,6 +25,7 @@ All raise TypeError for what is not an integer array and ValueError for the rest
 Equation numbers are DESIGN.md's. The sums themselves are taken in exact.py.
 """
 
+from .elementwise import add, concatenate, lookup, mul, pad, softmax, sub
 from .layers import (
     conv2d,
     convolve2d,
@@ -34,9 +36,13 @@ from .layers import (
     depthwise_conv2d,
     transpose_conv2d,
 )
+from .pools import average_pool2d, max_pool2d, mean
 from .scaling import requantize
 
 __all__ = [
+    "add",
+    "average_pool2d",
+    "concatenate",
     "conv2d",
     "convolve2d",
     "correlate1d",
@@ -44,6 +50,13 @@ __all__ = [
     "dense",
     "dense_image",
     "depthwise_conv2d",
+    "lookup",
+    "max_pool2d",
+    "mean",
+    "mul",
+    "pad",
     "requantize",
+    "softmax",
+    "sub",
     "transpose_conv2d",
 ]

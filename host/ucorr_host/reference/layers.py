@@ -38,8 +38,8 @@ def conv2d(
     x, kernel = integers("x", x, 3), integers("kernel", kernel, 4, exactly=True)
     stride, dilation = pair("stride", stride, 1, 65535), pair("dilation", dilation, 1, 65535)
     extent = extent_of(kernel.shape[1:3], dilation)
-    pads = _pads(padding, x.shape[-3:-1], extent, stride)
-    _check_kernel_fits(x.shape[-3:-1], pads, extent)
+    pads = pads_of(padding, x.shape[-3:-1], extent, stride)
+    check_kernel_fits("kernel", x.shape[-3:-1], pads, extent)
     outside = 0
     if border_value is not None:
         limits = np.iinfo(x.dtype)
@@ -165,7 +165,7 @@ def correlate1d(
     return correlate2d(x[..., None, :], kernel[None, :], bias, **words)[..., 0, :]
 
 
-def _pads(padding: Any, size: tuple[int, ...], extent: tuple[int, int], stride: tuple[int, int]) -> Pads:
+def pads_of(padding: Any, size: tuple[int, ...], extent: tuple[int, int], stride: tuple[int, int]) -> Pads:
     """((top, bottom), (left, right)) of a padding in words or numbers."""
     if not isinstance(padding, str):
         try:
@@ -193,10 +193,10 @@ def _crops(padding: Any, extent: tuple[int, ...], stride: tuple[int, int]) -> Pa
     return (tops[0], extent[0] - stride[0] - tops[0]), (tops[1], extent[1] - stride[1] - tops[1])
 
 
-def _check_kernel_fits(size: tuple[int, ...], pads: Pads, extent: tuple[int, int]) -> None:
+def check_kernel_fits(name: str, size: tuple[int, ...], pads: Pads, extent: tuple[int, int]) -> None:
     for n, pad, span in zip(size, pads, extent, strict=True):
         if n + sum(pad) < span:
-            raise ValueError(f"kernel: spans {span} with dilation, wanted at most the padded size {n + sum(pad)}")
+            raise ValueError(f"{name}: spans {span} with dilation, wanted at most the padded size {n + sum(pad)}")
 
 
 def _padded(x: Ints, pads: tuple[tuple[int, int], ...], border: str, value: int) -> Ints:

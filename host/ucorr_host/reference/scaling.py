@@ -1,4 +1,4 @@
-"""From exact accumulators to outputs: TensorFlow Lite's two ways to scale and round.  (eq. 2-6 of DESIGN.md)"""
+"""From exact accumulators to outputs: the ways in which TensorFlow Lite scales and rounds.  (eq. 2-8 of DESIGN.md)"""
 
 from __future__ import annotations
 
@@ -20,22 +20,43 @@ def requantize(
     activation_min: int | None = None,
     activation_max: int | None = None,
     accumulator: str = "int32",
+    rounding: str = "twice",
+    factor: ArrayLike | None = None,
     out_dtype: DTypeLike = np.int8,
 ) -> Ints:
-    """Accumulators to outputs, bit for bit as TFLite's reference kernels do it.  (eq. 2-6)
+    """Accumulators to outputs, bit for bit as TFLite's reference kernels do it.  (eq. 2-6, 8)
 
     acc         integers (..., channels); |acc| * 2**max(shift, 0) < 2**31 with "int32", |acc| < 2**47 with "int64"
     multiplier  0 .. 2**31 - 1, one or one per channel; None is a plain filter: the shift alone, rounded once,
                 |acc| * 2**max(shift, 0) < 2**47
     shift       -31..30 (-31..7 with a multiplier and "int64"), positive to the left; None is 0
+    rounding    "twice", or "once" with a multiplier and "int32": equation 8 in place of 2 and 3
+    factor      floats, one or one per channel, in place of multiplier and shift: the product as a double, rounded
+                once, halves away from zero, as LiteRT's FULLY_CONNECTED does it; |acc| < 2**53
     out_dtype   8 or 16 bits
     """
     dtype = np.dtype(out_dtype)
     if dtype.kind not in "iu" or dtype.itemsize > 2:
         raise ValueError(f"out_dtype: {dtype}, wanted int8, uint8, int16 or uint16")
     one_of("accumulator", accumulator, ("int32", "int64"))
-    single = multiplier is not None and accumulator == "int64"
+    one_of("rounding", rounding, ("once", "twice"))
     acc = integers("acc", acc).astype(np.int64)
+    if factor is not None:
+        if multiplier is not None or shift is not None:
+            raise ValueError("factor: came with a multiplier or shift, wanted it in their place")
+        value = _times_double(acc, factor)
+    else:
+        value = _times_integer(acc, multiplier, shift, accumulator, rounding)
+    return activated(value, output_zero_point, activation_min, activation_max, dtype)
+
+
+def _times_integer(
+    acc: Ints, multiplier: ArrayLike | None, shift: ArrayLike | None, accumulator: str, rounding: str
+) -> Ints:
+    """acc * multiplier * 2**(shift - 31), rounded as asked."""
+    single = multiplier is not None and accumulator == "int64"
+    if rounding == "once" and (multiplier is None or single):
+        raise ValueError("rounding: 'once', wanted 'twice' without a multiplier or with an int64 accumulator")
     n = within("shift", 0 if shift is None else shift, -31, 7 if single else 30)
     left = np.maximum(n, 0)
     reach = _reach(acc, 0 if single else left)
@@ -43,14 +64,26 @@ def requantize(
     if reach >= 1 << bits:
         raise ValueError(f"acc: reaches {reach} with its left shift, wanted less than 2**{bits}")
     if multiplier is None:
-        value = rounding_shift(acc << left, left - n)
-    else:
-        m = within("multiplier", multiplier, 0, (1 << 31) - 1)
-        value = _scaled64(acc, m, n) if single else scaled32(acc << left, m, left - n)
+        return rounding_shift(acc << left, left - n)
+    m = within("multiplier", multiplier, 0, (1 << 31) - 1)
+    if single:
+        return _scaled64(acc, m, n)
+    return (_scaled_once if rounding == "once" else scaled32)(acc << left, m, left - n)
+
+
+def _times_double(acc: Ints, factor: ArrayLike) -> Ints:
+    """acc * factor as a double, rounded as C's round() does."""
+    product = acc.astype(np.float64) * np.asarray(factor, np.float64)
+    whole = np.trunc(product)
+    return np.clip(whole + np.sign(product) * (np.abs(product - whole) >= 0.5), -(2.0**62), 2.0**62).astype(np.int64)
+
+
+def activated(value: Ints, zero_point: int, lowest: int | None, highest: int | None, dtype: np.dtype[Any]) -> Ints:
+    """value + zero_point in the range of the activation, None: the dtype's; of that dtype.  (eq. 4)"""
     limits = np.iinfo(dtype)
-    zero = integer("output_zero_point", output_zero_point, limits.min, limits.max)
-    low = integer("activation_min", limits.min if activation_min is None else activation_min, limits.min, limits.max)
-    high = integer("activation_max", limits.max if activation_max is None else activation_max, limits.min, limits.max)
+    zero = integer("output_zero_point", zero_point, limits.min, limits.max)
+    low = integer("activation_min", limits.min if lowest is None else lowest, limits.min, limits.max)
+    high = integer("activation_max", limits.max if highest is None else highest, limits.min, limits.max)
     if low > high:
         raise ValueError(f"activation_min: {low}, wanted at most activation_max {high}")
     return np.clip(value + zero, low, high).astype(dtype)
@@ -73,6 +106,11 @@ def scaled32(value: Ints, multiplier: Ints, n: Ints) -> Ints:
     return rounding_shift((value * multiplier + (1 << 30)) >> 31, n)
 
 
+def _scaled_once(value: Ints, multiplier: Ints, n: Ints) -> Ints:
+    """Equation 8; the product stays below 2**62, and so does its half."""
+    return (((value * multiplier) >> (30 + n)) + 1) >> 1
+
+
 def _scaled64(acc: Ints, multiplier: Ints, shift: Ints) -> Ints:
     """Equations 5 and 6; |acc| < 2**47 and a factor below 2**15 stay below 2**62."""
     factor = np.where(multiplier >= 0x7FFF0000, 0x7FFF, (multiplier + 0x8000) >> 16)
@@ -87,6 +125,8 @@ def to_output(
     multiplier: ArrayLike | None = None,
     shift: ArrayLike | None = None,
     accumulator: str | None = None,
+    rounding: str = "twice",
+    factor: ArrayLike | None = None,
     out_dtype: DTypeLike | None = None,
     output_zero_point: int = 0,
     activation_min: int | None = None,
@@ -97,7 +137,7 @@ def to_output(
         narrow = dtype.itemsize == 1 or (bias is not None and np.asarray(bias).dtype == np.int32)
         accumulator = "int32" if narrow else "int64"
     channels = acc.shape[-1]
-    if multiplier is None and shift is None:
+    if multiplier is None and shift is None and factor is None:
         if output_zero_point != 0 or activation_min is not None or activation_max is not None:
             raise ValueError(
                 "multiplier: None, wanted one, or a shift, with output_zero_point and activation range:"
@@ -105,9 +145,9 @@ def to_output(
             )
         one_of("accumulator", accumulator, ("int32", "int64"))
         return _exact(acc, np.dtype(accumulator if out_dtype is None else out_dtype))
-    for name, value in (("multiplier", multiplier), ("shift", shift)):
+    for name, value in (("multiplier", multiplier), ("shift", shift), ("factor", factor)):
         if value is not None and np.shape(value) not in ((), (1,), (channels,)):
-            raise ValueError(f"{name}: shape {np.shape(value)}, wanted one integer or {channels} (output channels)")
+            raise ValueError(f"{name}: shape {np.shape(value)}, wanted one number or {channels} (output channels)")
     return requantize(
         acc,
         multiplier,
@@ -116,6 +156,8 @@ def to_output(
         activation_min=activation_min,
         activation_max=activation_max,
         accumulator=accumulator,
+        rounding=rounding,
+        factor=factor,
         out_dtype=dtype if out_dtype is None else out_dtype,
     )
 

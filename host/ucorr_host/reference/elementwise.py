@@ -1,0 +1,162 @@
+"""Item by item: sums and products of two tensors, tables, softmax; and what only moves items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from ucorr.spec import integer
+
+from . import gemmlowp
+from .checks import Ints, centre, integers
+from .scaling import activated, scaled32
+
+ROOM = {1: 20, 2: 15}  # bits that a sum's items are shifted up before they are scaled, by their size in bytes
+
+
+def add(a: ArrayLike, b: ArrayLike, **words: Any) -> Ints:
+    """a + b in a common scale, TFLite's ADD.
+
+    a, b  integers of one dtype of 8 or 16 bits, shapes that numpy can broadcast
+    words  a_multiplier, a_shift, b_multiplier, b_shift: each input's scale over twice the larger one;
+           multiplier, shift: twice the larger scale over 2**20 (8 bits) or 2**15 (16 bits) of the output's;
+           a_zero_point, b_zero_point, output_zero_point, activation_min, activation_max
+    """
+    return _sum(a, b, 1, **words)
+
+
+def sub(a: ArrayLike, b: ArrayLike, **words: Any) -> Ints:
+    """a - b in a common scale, TFLite's SUB; words as add's."""
+    return _sum(a, b, -1, **words)
+
+
+def _sum(
+    a: ArrayLike,
+    b: ArrayLike,
+    sign: int,
+    *,
+    a_multiplier: int,
+    a_shift: int,
+    b_multiplier: int,
+    b_shift: int,
+    multiplier: int,
+    shift: int,
+    a_zero_point: int = 0,
+    b_zero_point: int = 0,
+    output_zero_point: int = 0,
+    activation_min: int | None = None,
+    activation_max: int | None = None,
+) -> Ints:
+    """Equation 9: each input under 2**30, scaled down to under 2**29, the sum under 2**30."""
+    a, b = _two(a, b)
+    room = ROOM[a.dtype.itemsize]
+    left = centre("a", a, "a_zero_point", a_zero_point).astype(np.int64) << room
+    right = centre("b", b, "b_zero_point", b_zero_point).astype(np.int64) << room
+    total = _factor(left, a_multiplier, a_shift, "a_", 0) + sign * _factor(right, b_multiplier, b_shift, "b_", 0)
+    value = _factor(total, multiplier, shift, "", 0)
+    return activated(value, output_zero_point, activation_min, activation_max, a.dtype)
+
+
+def mul(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    multiplier: int,
+    shift: int,
+    a_zero_point: int = 0,
+    b_zero_point: int = 0,
+    output_zero_point: int = 0,
+    activation_min: int | None = None,
+    activation_max: int | None = None,
+) -> Ints:
+    """a * b, TFLite's MUL.
+
+    a, b               as add's
+    multiplier, shift  of the product of the input scales over the output's; |product| * 2**max(shift, 0) < 2**31
+    """
+    a, b = _two(a, b)
+    product = centre("a", a, "a_zero_point", a_zero_point).astype(np.int64) * centre(
+        "b", b, "b_zero_point", b_zero_point
+    )
+    value = _factor(product, multiplier, shift, "", 30)
+    return activated(value, output_zero_point, activation_min, activation_max, a.dtype)
+
+
+def _two(a: ArrayLike, b: ArrayLike) -> tuple[Ints, Ints]:
+    a, b = integers("a", a), integers("b", b)
+    if a.dtype != b.dtype or a.dtype.itemsize not in ROOM:
+        raise ValueError(f"b: dtype {b.dtype} beside {a.dtype}, wanted two of the same 8 or 16 bits")
+    return a, b
+
+
+def _factor(value: Ints, multiplier: int, shift: int, prefix: str, most: int) -> Ints:
+    """Equations 2 and 3 with one factor; shift up to `most` to the left."""
+    integer(prefix + "multiplier", multiplier, 0, (1 << 31) - 1)
+    integer(prefix + "shift", shift, -31, most)
+    up = max(shift, 0)
+    reach = max(int(value.max(initial=0)), -int(value.min(initial=0))) << up
+    if reach >= 1 << 31:
+        raise ValueError(f"{prefix}shift: {shift}, wanted one that keeps {reach} under 2**31")
+    return scaled32(value << up, np.array(multiplier), np.array(up - shift))
+
+
+def lookup(x: ArrayLike, table: ArrayLike) -> Ints:
+    """table[x - least x], item by item: any function of an int8 (or uint8).  x 8 bits, table (256,) -> table's dtype"""
+    x, table = integers("x", x), integers("table", table, 1, exactly=True)
+    if x.dtype.itemsize != 1:
+        raise ValueError(f"x: dtype {x.dtype}, wanted 8 bits")
+    if table.shape != (256,):
+        raise ValueError(f"table: {len(table)} items, wanted 256")
+    return table[x.astype(np.int64) - int(np.iinfo(x.dtype).min)]
+
+
+def softmax(x: ArrayLike, *, multiplier: int, shift: int) -> Ints:
+    """exp(x) over the sum of all exp(x) along the last axis, scale 1/256, zero point -128; TFLite's int8 SOFTMAX.
+
+    x                  int8 (..., classes)
+    multiplier, shift  of beta * input scale * 2**26, shift 0..31: see softmax_multiplier in quantize.py
+    """
+    x = integers("x", x, 1)
+    if x.dtype != np.int8:
+        raise ValueError(f"x: dtype {x.dtype}, wanted int8")
+    exponentials = softmax_table(multiplier, shift)
+    raised = exponentials[x.max(axis=-1, keepdims=True).astype(np.int64) - x]
+    total = gemmlowp.rounding_divide_by_power(raised, 12).sum(axis=-1, keepdims=True)
+    reciprocal, bits = gemmlowp.reciprocal(total, 12)
+    scaled = gemmlowp.high_product(reciprocal, raised)
+    value = gemmlowp.rounding_divide_by_power(scaled, bits + 31 - 8)
+    # an item too far below the greatest has no exponential, and no half to round up
+    return np.where(raised == 0, -128, np.clip(value - 128, -128, 127)).astype(np.int8)
+
+
+def softmax_table(multiplier: int, shift: int) -> Ints:
+    """exp(-n * beta * scale) for n = 0..255 with 31 fractional bits, 0 where n is past TFLite's diff_min; int64."""
+    integer("multiplier", multiplier, 0, (1 << 31) - 1)
+    integer("shift", shift, 0, 31)
+    steps = np.arange(256)
+    least = (31 << 26) >> shift  # what 5 integer bits hold
+    known = steps <= least
+    rescaled = gemmlowp.high_product(-(steps * known).astype(np.int64) << shift, np.int64(multiplier))
+    return np.where(known, gemmlowp.exp_of_negative(rescaled), 0)
+
+
+def pad(x: ArrayLike, padding: Any, value: int = 0) -> Ints:
+    """x with `value` around it, TFLite's PAD and PADV2; padding ((before, after), ...), one pair per last dimension."""
+    x = integers("x", x)
+    widths = [
+        (integer("padding", before, 0, 1 << 24), integer("padding", after, 0, 1 << 24)) for before, after in padding
+    ]
+    if len(widths) > x.ndim:
+        raise ValueError(f"padding: {len(widths)} pairs, wanted at most x's {x.ndim} dimensions")
+    limits = np.iinfo(x.dtype)
+    integer("value", value, int(limits.min), int(limits.max))
+    return np.pad(x, [(0, 0)] * (x.ndim - len(widths)) + widths, constant_values=value)
+
+
+def concatenate(*parts: ArrayLike, axis: int) -> Ints:
+    """Tensors of one dtype and scale behind each other along an axis, TFLite's CONCATENATION."""
+    arrays = [integers("x", part) for part in parts]
+    if len({array.dtype for array in arrays}) != 1:
+        raise ValueError(f"x: dtypes {' '.join(str(array.dtype) for array in arrays)}, wanted one")
+    return np.concatenate(arrays, axis)
