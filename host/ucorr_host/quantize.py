@@ -31,6 +31,17 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return (0, 0) if shift < -31 or multiplier == 0 else (multiplier, shift)
 
 
+def softmax_multiplier(real: float) -> tuple[int, int]:
+    """(multiplier, shift) of reference.softmax for real = beta * input scale, with 26 fractional bits.
+
+    raises  ValueError unless 2**-26 <= real, which TFLite wants too; what is over 32 counts as 32
+    """
+    if not real >= 2.0**-26:
+        raise ValueError(f"real: {real}, wanted beta * input scale >= 2**-26")
+    fraction, shift = math.frexp(min(real * (1 << 26), (1 << 31) - 1.0))
+    return math.floor(fraction * (1 << 31) + 0.5), shift
+
+
 def quantize_kernel(values: ArrayLike, bits: int = 8) -> tuple[NDArray[Any], int]:
     """Floats as (ints of the same shape, shift): values ~ ints * 2**shift, the very ints a board finds.
 

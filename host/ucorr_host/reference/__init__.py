@@ -25,7 +25,7 @@ All raise TypeError for what is not an integer array and ValueError for the rest
 Equation numbers are DESIGN.md's. The sums themselves are taken in exact.py.
 """
 
-from .elementwise import add, concatenate, lookup, mul, pad, softmax, sub
+from .elementwise import add, concatenate, lookup, mul, pad, rescale, softmax, sub
 from .layers import (
     conv2d,
     convolve2d,
@@ -56,6 +56,7 @@ __all__ = [
     "mul",
     "pad",
     "requantize",
+    "rescale",
     "softmax",
     "sub",
     "transpose_conv2d",

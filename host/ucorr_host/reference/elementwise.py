@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 from ucorr.spec import integer
 
 from . import gemmlowp
@@ -99,6 +99,35 @@ def _factor(value: Ints, multiplier: int, shift: int, prefix: str, most: int) ->
     if reach >= 1 << 31:
         raise ValueError(f"{prefix}shift: {shift}, wanted one that keeps {reach} under 2**31")
     return scaled32(value << up, np.array(multiplier), np.array(up - shift))
+
+
+def rescale(
+    x: ArrayLike,
+    *,
+    multiplier: int,
+    shift: int,
+    negative_multiplier: int | None = None,
+    negative_shift: int = 0,
+    input_zero_point: int = 0,
+    output_zero_point: int = 0,
+    activation_min: int | None = None,
+    activation_max: int | None = None,
+    out_dtype: DTypeLike | None = None,
+) -> Ints:
+    """x in another scale, TFLite's QUANTIZE; with an activation range its RELU family, with a second factor LEAKY_RELU.
+
+    x                  8 or 16 bits -> the same shape, of out_dtype (None: x's)
+    multiplier, shift  of input scale / output scale
+    negative_*         for items below the zero point, None: the same
+    """
+    x = integers("x", x)
+    value = centre("x", x, "input_zero_point", input_zero_point).astype(np.int64)
+    scaled = _factor(value, multiplier, shift, "", 30)
+    if negative_multiplier is not None:
+        below = _factor(np.minimum(value, 0), negative_multiplier, negative_shift, "negative_", 30)
+        scaled = np.where(value < 0, below, scaled)
+    dtype = x.dtype if out_dtype is None else np.dtype(out_dtype)
+    return activated(scaled, output_zero_point, activation_min, activation_max, dtype)
 
 
 def lookup(x: ArrayLike, table: ArrayLike) -> Ints:

@@ -30,7 +30,7 @@ FIRST_GUESS, ITS_SLOPE = 1515870810, -1010580540  # 48/17 and -32/17 with 29 fra
 
 
 def high_product(a: Ints, b: Any) -> Ints:
-    """a * b / 2**31 to nearest, halves away from zero: the upper half of the doubled product."""
+    """a * b / 2**31 to nearest, halves up: the upper half of the doubled product."""
     product = a * b
     nudged = np.where(product >= 0, product + (1 << 30), product + (1 - (1 << 30)))
     return np.where(nudged >= 0, nudged >> 31, -(-nudged >> 31))  # towards zero
