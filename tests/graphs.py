@@ -1,4 +1,4 @@
-"""Drawn .tflite graphs: one operator of a kind, or several in a row with branches, with scales that leave outputs spread.
+"""Drawn .tflite graphs: one operator of a kind, or several in a row with branches; scales leave outputs spread.
 
 A Grower adds operators to a Model. Structure is drawn by Hypothesis, so that it shrinks; weights and inputs come from a
 drawn seed.
@@ -173,7 +173,8 @@ class Grower:
         ]
         out = self.tensor((1, *spans, x.shape[3]), x.scale, x.zero_point)
         self.model.operator(
-            name, [x.number], [out.number], "Pool2DOptions", Padding=0 if same else 1, StrideH=stride[0], StrideW=stride[1],
+            name, [x.number], [out.number], "Pool2DOptions",
+            Padding=0 if same else 1, StrideH=stride[0], StrideW=stride[1],
             FilterHeight=size[0], FilterWidth=size[1], FusedActivationFunction=self.activation(),
         )  # fmt: skip
         return out

@@ -1,22 +1,18 @@
-"""Read .tflite files: bytes in, a Network out, or one ValueError; TensorFlow is not needed.
+"""A .tflite file's bytes as plain records, or one ValueError.
 
 The schema is that of the `tflite` package, whose accessors trust a file: they follow any offset and believe any length.
-So this module first copies what a graph says into plain records, every length held against the file's size before
-anything is looped over or allocated; operators.py builds the Network from the records alone.
+So what a graph says is copied once, every length held against the file's size before anything is looped over or
+allocated; the other modules see the records alone.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .network import Network
 
 MOST_OPERATORS, MOST_TENSORS, MOST_OPERANDS = 4096, 16384, 1024
 MOST_ITEMS = 1 << 24  # of one tensor: more than any board holds
@@ -93,20 +89,6 @@ OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "CONCATENATION": ("ConcatenationOptions", ("Axis", "FusedActivationFunction")),
     "LEAKY_RELU": ("LeakyReluOptions", ("Alpha",)),
 }  # fmt: skip
-
-
-def load_tflite(source: str | PathLike[str] | bytes) -> Network:
-    """The network of a .tflite file.
-
-    source  path, or the file's bytes
-    raises  OSError for a path that can't be read; ValueError for a file that is corrupt or truncated, and for one that
-            holds what is not supported: every such operator with its index, its tensors and what would have been
-            needed, in one message
-    """
-    from .operators import build
-
-    data = source if isinstance(source, bytes) else Path(fspath(source)).read_bytes()
-    return build(read(data))
 
 
 def read(data: bytes) -> RawGraph:

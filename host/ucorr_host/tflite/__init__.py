@@ -1,0 +1,26 @@
+"""Read .tflite files: bytes in, a Network out, or one ValueError; TensorFlow is not needed.
+
+records.py copies the file's graph, builder.py checks it and grows the Network, operators.py names the function of
+each operator.
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import Path
+
+from ..network import Network
+from .operators import build
+from .records import read
+
+
+def load_tflite(source: str | PathLike[str] | bytes) -> Network:
+    """The network of a .tflite file.
+
+    source  path, or the file's bytes
+    raises  OSError for a path that can't be read; ValueError for a file that is corrupt or truncated, and for one that
+            holds what is not supported: every such operator with its index, its tensors and what would have been
+            needed, in one message
+    """
+    data = source if isinstance(source, bytes) else Path(fspath(source)).read_bytes()
+    return build(read(data))
