@@ -190,7 +190,8 @@ class Grower:
 
     def binary(self, name: str, a: Value, others: list[Value] | None = None) -> Value:
         same = [value for value in (others or []) if value.shape == a.shape]
-        kind = self.draw(st.sampled_from(["itself", "constant"] + ["another"] * 3 * bool(same)))
+        kinds = ["constant", "constant", "itself"] + ["another"] * 5 * bool(same)
+        kind = self.draw(st.sampled_from(kinds))
         if kind == "another":
             b = self.draw(st.sampled_from(same))
             number, scale = b.number, b.scale

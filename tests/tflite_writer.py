@@ -121,7 +121,11 @@ class Model:
 def litert(model: bytes, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
     """The outputs that LiteRT's reference kernels compute from inputs of the model's shapes."""
     interpreter = Interpreter(
-        model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+        model_content=model,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        num_threads=1,
+        # Without it version 2.3 adds in place into a tensor that a reshape shares and that is still to be read.
+        experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
     for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
