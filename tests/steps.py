@@ -1,0 +1,75 @@
+"""A compiled network run by the reference, step by step, in one real arena: what a board does, in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ucorr_host import reference
+from ucorr_host.compile import Compiled
+from ucorr_host.lower import Step
+
+Ints = NDArray[Any]
+SCALE = ("multiplier", "shift", "input_zero_point", "output_zero_point", "activation_min", "activation_max")
+
+
+def run(compiled: Compiled, x: Ints) -> Ints:
+    """The output for one sample. Every buffer is where the plan says, and nowhere else."""
+    memory = np.random.default_rng(0).integers(0, 256, compiled.arena_bytes, np.uint8)
+    offsets, buffers = compiled.plan.offsets, compiled.lowered.buffers
+
+    def view(buffer: int) -> Ints:
+        tensor, at = buffers[buffer], offsets[buffer]
+        return memory[at : at + tensor.nbytes].view(tensor.dtype).reshape(tensor.shape)
+
+    view(compiled.lowered.inputs[0])[...] = x
+    for part in compiled.parts:
+        values = [view(read).copy() if isinstance(read, int) else read for read in part.step.reads]
+        target = view(part.step.writes)
+        target[...] = done(part.step, values, part.spec).reshape(target.shape)
+    return view(compiled.lowered.outputs[0]).reshape(compiled.network.tensors[compiled.network.outputs[0]].shape)
+
+
+def done(step: Step, values: list[Ints], spec: Any) -> Ints:
+    """One step's output."""
+    words = step.words
+    if step.kind == "layer":
+        names = [*SCALE, "stride", "padding", "groups", "kernel_zero_point", "accumulator", "rounding", "dilation"]
+        more = {name: words[name] for name in names if name in words}
+        x = values[0].reshape(words["input_shape"])
+        dtype = np.dtype(words["out_dtype"])
+        return reference.conv2d(x, words["kernel"], words.get("bias"), out_dtype=dtype, **more)
+    if step.kind in ("max_pool2d", "average_pool2d"):
+        names = ["stride", "padding", "activation_min", "activation_max"]
+        x = values[0].reshape(words["shape"])
+        return getattr(reference, step.kind)(x, words["size"], **{name: words[name] for name in names})
+    if step.kind in ("add", "sub", "mul"):
+        more = {name: value for name, value in words.items() if name not in ("a_shape", "b_shape", "dtype")}
+        return getattr(reference, step.kind)(
+            values[0].reshape(words["a_shape"]), values[1].reshape(words["b_shape"]), **more
+        )
+    if step.kind == "lookup":
+        return reference.lookup(values[0], words["table"])
+    if step.kind == "softmax":
+        x = values[0].reshape(words["shape"])
+        return reference.softmax(x, multiplier=words["multiplier"], shift=words["shift"])
+    if step.kind == "pad":
+        return reference.pad(values[0].reshape(words["shape"]), words["padding"], words["value"])
+    if step.kind == "concatenate":
+        return np.concatenate([value.reshape(words["outer"], -1) for value in values], axis=1)
+    assert step.kind == "expand"
+    return expanded(values[0].reshape(words["shape"]), words["stride"], words["padding"], words["value"])
+
+
+def expanded(x: Ints, stride: tuple[int, int], padding: Any, value: int) -> Ints:
+    """x with value between its rows and columns and around it; a negative padding crops."""
+    height, width, depth = x.shape
+    spread = np.full(((height - 1) * stride[0] + 1, (width - 1) * stride[1] + 1, depth), value, x.dtype)
+    spread[:: stride[0], :: stride[1]] = x
+    for axis, (before, after) in enumerate(padding):
+        spread = np.take(spread, range(max(0, -before), spread.shape[axis] - max(0, -after)), axis=axis)
+        widths = [(0, 0)] * 3
+        widths[axis] = max(0, before), max(0, after)
+        spread = np.pad(spread, widths, constant_values=value)
+    return spread
