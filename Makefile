@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test boards test-boards test-deep lint format bench bench-table clean
+.PHONY: help demo test test-models boards test-boards test-deep lint format bench bench-table clean
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
@@ -14,8 +14,13 @@ help:  ## list the targets
 demo: .venv/ready  ## filter a photograph on a real MicroPython and compare every bit
 	$(BIN)/ucorr demo --output out/demo.png
 
+HERE = --ignore=tests/boards --ignore=tests/models
 test: .venv/ready  ## every test that pip alone can provide; a skip fails the run
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/boards --hypothesis-profile=ci
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(HERE) --hypothesis-profile=ci
+
+test-models: .venv/ready  ## the public networks in the folder $$UCORR_MODELS, byte for byte as LiteRT runs them
+	@test -n "$$UCORR_MODELS" || { echo "UCORR_MODELS: not set, wanted the folder with the .tflite files" >&2; exit 2; }
+	$(BIN)/python -m pytest tests/models
 
 boards: .venv/ready  ## install QEMU and cross compilers (as root), build MicroPython for each emulated board
 	$(BIN)/python -m ucorr_tools.qemu
@@ -24,7 +29,7 @@ test-boards: boards  ## real firmware on emulated Cortex-M0, M3, M4, M7, M33 and
 	$(BIN)/python -m pytest tests/boards --hypothesis-profile=ci
 
 test-deep: boards  ## the same properties with 5,000 examples each
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/boards --hypothesis-profile=deep
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(HERE) --hypothesis-profile=deep
 	$(BIN)/python -m pytest tests/boards --hypothesis-profile=deep
 
 lint: .venv/ready  ## ruff, ruff format and mypy

@@ -1,7 +1,7 @@
 """A Network as a board has it: steps, one arena for all activations, packed weights, code for a core; one file.
 
-compile() makes all of it and nothing of it is approximate: a Compiled tells bytes, places and lives, and its bytes() are
-the file that firmware/ucorr/format.py describes.
+A Compiled tells bytes, places and lives before anything is flashed; its to_bytes() are the file that
+firmware/ucorr/format.py describes.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ def _constants(step: Step, spec: Any) -> dict[str, Ints]:
     """The arrays that a step's words name, by the name of the word."""
     if spec is not None:
         bias_type = np.int64 if spec.accumulator == "int64" else np.int32
-        arrays = {"weights_at": np.array(spec.weights, np.int8), "multiplier_at": np.array(spec.multiplier, np.int32)}
+        arrays: dict[str, Ints] = {"weights_at": np.array(spec.weights, np.int8)}
+        arrays["multiplier_at"] = np.array(spec.multiplier, np.int32)
         arrays["shift_at"] = np.array(spec.shift, np.int8)
         if spec.bias:
             arrays["bias_at"] = np.array(spec.bias, bias_type)
@@ -244,8 +245,8 @@ class _Writer:
         code, spec = part.code, part.spec
         assert code is not None
         return {
-            "code_at": self.put(bytes(code.code)), "code_bytes": len(code.code), "packed_at": self.put(bytes(code.table)),
-            "packed_bytes": len(code.table), "scratch_bytes": code.scratch_bytes, "input_shape": spec.input_shape,
+            "code_at": self.put(bytes(code.code)), "code_bytes": len(code.code),
+            "packed_at": self.put(bytes(code.table)), "packed_bytes": len(code.table), "scratch_bytes": code.scratch_bytes, "input_shape": spec.input_shape,
             "out_shape": spec.out_shape, "dtype": spec.dtype, "out_dtype": spec.out_dtype, "macs": spec.macs,
         }  # fmt: skip
 

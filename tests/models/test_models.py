@@ -1,0 +1,83 @@
+"""Public networks, whole: MLPerf Tiny's keyword spotting and image classification, byte for byte as LiteRT runs them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.testing import assert_array_equal
+from ucorr_host import load_tflite
+from ucorr_host.compile import compile
+
+FOLDER = Path(os.environ.get("UCORR_MODELS", ""))
+# MACs, and bytes of activations that are alive at once
+MODELS = {"kws_ref_model": (2_656_768, 16_000), "pretrainedResnet_quant": (12_501_632, 49_152)}
+
+
+def inputs(shape, count=200):
+    """Random and structured samples, (count, *shape) int8: noise of several widths, levels, ramps, single points."""
+    rng = np.random.default_rng(0)
+    items = int(np.prod(shape))
+    found = [rng.integers(-128, 128, items) for _ in range(count // 2)]
+    found += [
+        np.clip(rng.normal(rng.integers(-60, 60), width, items), -128, 127) for width in (1, 5, 30) for _ in range(10)
+    ]
+    found += [np.full(items, level) for level in range(-128, 128, 17)]
+    found += [np.arange(items) * step % 256 - 128 for step in range(1, 24)]
+    while len(found) < count:
+        point = np.full(items, rng.integers(-128, 128))
+        point[rng.integers(0, items, 9)] = 127
+        found.append(point)
+    return np.array(found).astype(np.int8).reshape(-1, *shape)
+
+
+def interpreter(name):
+    made = Interpreter(
+        str(FOLDER / f"{name}.tflite"), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+    )
+    made.allocate_tensors()
+    return made
+
+
+def invoke(made, x):
+    made.set_tensor(made.get_input_details()[0]["index"], x)
+    made.invoke()
+    return made.get_tensor(made.get_output_details()[0]["index"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_public_network_gives_the_bytes_of_litert(name):
+    network, made = load_tflite(FOLDER / f"{name}.tflite"), interpreter(name)
+    x = inputs(network.tensors[network.inputs[0]].shape)
+    expected = np.array([invoke(made, sample) for sample in x])
+    assert len(np.unique(expected.argmax(axis=-1))) > 2  # the samples tell something
+    assert_array_equal(network.run(x), expected, strict=True)
+    assert_array_equal(network.run(x[0]), expected[0], strict=True)
+
+
+def test_keyword_spotting_takes_at_most_five_times_as_long_as_in_litert():
+    name = "kws_ref_model"
+    network, made = load_tflite(FOLDER / f"{name}.tflite"), interpreter(name)
+    x = inputs(network.tensors[network.inputs[0]].shape)[0]
+
+    def seconds(call):
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    ours, theirs = [], []
+    for _ in range(30):  # in turn, so that both see the same machine; the least counts
+        ours.append(seconds(lambda: network.run(x)))
+        theirs.append(seconds(lambda: invoke(made, x)))
+    assert min(ours) < 5 * min(theirs)
+
+
+@pytest.mark.parametrize("core", ["any", "cortex-m0plus", "cortex-m4"])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_arena_of_a_public_network_is_what_is_alive_at_once(name, core):
+    compiled = compile(load_tflite(FOLDER / f"{name}.tflite"), core)
+    assert (compiled.macs, compiled.arena_bytes) == MODELS[name]
