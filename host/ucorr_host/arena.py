@@ -71,8 +71,8 @@ def plan(sizes: Sequence[int], uses: Sequence[Use], inputs: Sequence[int], outpu
 def best_order(room: Sequence[int], uses: Sequence[Use], inputs: Sequence[int], outputs: Sequence[int]) -> list[int]:
     """An order of the steps with the least peak of living bytes; the given one where that is too far to search.
 
-    The sets of finished steps are a graph; the best path is the one whose worst step is least: Dijkstra's algorithm with
-    the maximum in place of the sum. A chain has one set per step, branches multiply them.
+    The sets of finished steps are a graph; the best path is the one whose worst step is least: Dijkstra's algorithm
+    with the maximum in place of the sum. A chain has one set per step, branches multiply them.
     """
     readers: dict[int, int] = {}
     for use in uses:

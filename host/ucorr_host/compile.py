@@ -245,10 +245,17 @@ class _Writer:
         code, spec = part.code, part.spec
         assert code is not None
         return {
-            "code_at": self.put(bytes(code.code)), "code_bytes": len(code.code),
-            "packed_at": self.put(bytes(code.table)), "packed_bytes": len(code.table), "scratch_bytes": code.scratch_bytes, "input_shape": spec.input_shape,
-            "out_shape": spec.out_shape, "dtype": spec.dtype, "out_dtype": spec.out_dtype, "macs": spec.macs,
-        }  # fmt: skip
+            "code_at": self.put(bytes(code.code)),
+            "code_bytes": len(code.code),
+            "packed_at": self.put(bytes(code.table)),
+            "packed_bytes": len(code.table),
+            "scratch_bytes": code.scratch_bytes,
+            "input_shape": spec.input_shape,
+            "out_shape": spec.out_shape,
+            "dtype": spec.dtype,
+            "out_dtype": spec.out_dtype,
+            "macs": spec.macs,
+        }
 
     def words(self, part: Part) -> dict[str, Any]:
         step, spec = part.step, part.spec

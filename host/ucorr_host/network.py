@@ -8,8 +8,9 @@ came from; tflite.py reads one, quantize_network.py makes one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,6 @@ class Node:
     inputs: tuple[int, ...]
     output: int
     words: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates for one output item times `output items`, nominal: padded taps count."""
-        return self.words["kernel"][0].size if self.op in ("conv2d", "dense") else 0
 
 
 def reshape(x: Ints, shape: tuple[int, ...]) -> Ints:
@@ -105,7 +101,27 @@ class Network:
         return results if len(results) > 1 else results[0]
 
     def _result(self, value: Ints, several: str) -> Ints:
-        return value[0] if several == "one" else value[:, 0] if several == "without batch" else value
+        if several == "one":
+            return value[0]
+        return value[:, 0] if several == "without batch" and value.shape[1:2] == (1,) else value
+
+    def summary(self, core: str = "any", budget: int | None = None) -> str:
+        """Layers, MACs, bytes and the memory plan as text; words as save's."""
+        from . import summary
+        from .compile import compile
+
+        return summary.text(summary.report(compile(self, core, budget)))
+
+    def save(self, path: str | PathLike[str], core: str = "any", budget: int | None = None) -> int:
+        """Write the file that `ucorr.load` takes on a board; the number of its bytes.
+
+        core    "any", for weights that the board packs when it loads them, or a Cortex-M whose code goes along
+        budget  None, or the most bytes that packed weights may take
+        raises  ValueError for what compile.compile() refuses, OSError
+        """
+        from .compile import compile
+
+        return Path(fspath(path)).write_bytes(compile(self, core, budget).to_bytes())
 
     def quantize_input(self, real: ArrayLike) -> Ints:
         """Real numbers as the first input's integers, to nearest, halves to even."""
@@ -138,8 +154,3 @@ def _samples(tensor: Tensor, value: ArrayLike) -> tuple[Ints, str]:
     if tensor.shape[:1] == (1,) and array.shape[1:] == tensor.shape[1:]:
         return array[:, None], "without batch"
     raise ValueError(f"input {tensor.name!r}: shape {array.shape}, wanted {tensor.shape}, or samples of it")
-
-
-def shaped(values: Sequence[int]) -> tuple[int, ...]:
-    """Numbers of any integer type as a tuple of ints."""
-    return tuple(int(value) for value in values)

@@ -1,4 +1,4 @@
-"""Public networks, whole: MLPerf Tiny's keyword spotting and image classification, byte for byte as LiteRT runs them."""
+"""Public networks, whole: MLPerf Tiny's keyword spotting and image classification, byte for byte as in LiteRT."""
 
 from __future__ import annotations
 

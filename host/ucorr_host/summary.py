@@ -1,0 +1,105 @@
+"""What a compiled network is, told: its layers, bytes and memory plan, as text or as plain values for JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .compile import LEVELS, Compiled, Part
+
+COLUMNS = ("step", "output", "MACs", "weights", "code", "scratch", "reads", "writes", "alive")
+
+
+def report(compiled: Compiled) -> dict[str, Any]:
+    """Everything: input, output, sums, a dict for each step, and for each buffer its place and life."""
+    network, plan = compiled.network, compiled.plan
+    ends = {}
+    for name, number in (("input", network.inputs[0]), ("output", network.outputs[0])):
+        tensor = network.tensors[number]
+        ends[name] = {
+            "name": tensor.name,
+            "shape": list(tensor.shape),
+            "dtype": str(tensor.dtype),
+            "scale": tensor.scale,
+            "zero_point": tensor.zero_point,
+        }
+    return {
+        **ends,
+        "core": compiled.core,
+        "labels": list(network.labels),
+        "macs": compiled.macs,
+        "file_bytes": len(compiled.to_bytes()),
+        "weight_bytes": sum(part.weight_bytes for part in compiled.parts),
+        "code_bytes": sum(map(len, compiled.codes)),
+        "arena_bytes": compiled.arena_bytes,
+        "scratch_bytes": compiled.scratch_bytes,
+        "steps": [_step(compiled, n, part) for n, part in enumerate(compiled.parts)],
+        "buffers": [
+            {"name": tensor.name, "bytes": tensor.nbytes, "offset": offset, "first": life[0], "last": life[1]}
+            for tensor, offset, life in zip(compiled.lowered.buffers, plan.offsets, plan.lives, strict=True)
+        ],
+    }
+
+
+def _step(compiled: Compiled, n: int, part: Part) -> dict[str, Any]:
+    buffers, plan = compiled.lowered.buffers, compiled.plan
+    step, out = part.step, buffers[part.step.writes]
+    alive = sum(tensor.nbytes for tensor, (first, last) in zip(buffers, plan.lives, strict=True) if first <= n <= last)
+    return {
+        "kind": kind(part),
+        "shape": list(out.shape),
+        "macs": part.macs,
+        "weight_bytes": part.weight_bytes,
+        "packing": part.code.packing if part.code else None,
+        "code_bytes": part.code.code_bytes if part.code else None,
+        "scratch_bytes": part.code.scratch_bytes if part.code else None,
+        "reads": [plan.offsets[buffer] for buffer in step.buffers],
+        "writes": plan.offsets[step.writes],
+        "alive_bytes": alive,
+    }
+
+
+def kind(part: Part) -> str:
+    """What a step is called: of a layer, what its shapes make it."""
+    spec = part.spec
+    if spec is None:
+        return part.step.kind
+    out, kh, kw, depth = spec.kernel_shape
+    if spec.groups > 1:
+        name = "depthwise" if spec.groups == spec.input_shape[2] else f"conv in {spec.groups} groups"
+    else:
+        name = "dense" if spec.input_shape[:2] == (1, 1) else "conv"
+    stride = (
+        "" if spec.stride == (1, 1) else f" s{spec.stride[0]}" if len(set(spec.stride)) == 1 else f" s{spec.stride}"
+    )
+    return f"{name} {kh}x{kw}x{depth * spec.groups}->{out}{stride}" if name != "dense" else f"dense {depth}->{out}"
+
+
+def text(told: dict[str, Any]) -> str:
+    """A report() for people: a line per step, then sums."""
+    rows = [COLUMNS]
+    for step in told["steps"]:
+        numbers = (step[name] for name in ("macs", "weight_bytes", "code_bytes", "scratch_bytes"))
+        cells = ["–" if number is None else f"{number:,}" for number in numbers]
+        places = [" ".join(map(str, step["reads"])), str(step["writes"]), f"{step['alive_bytes']:,}"]
+        rows.append((step["kind"], "x".join(map(str, step["shape"])), *cells, *places))
+    widths = [max(len(row[n]) for row in rows) for n in range(len(COLUMNS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if n < 2 else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    for name in ("input", "output"):
+        end = told[name]
+        shape = "x".join(map(str, end["shape"]))
+        lines.append(f"{name}: {shape} {end['dtype']}, scale {end['scale']:.6g}, zero point {end['zero_point']}")
+    scratch = (
+        f"scratch {told['scratch_bytes']:,} bytes" if LEVELS[told["core"]] else "scratch as the board's backend wants"
+    )
+    lines.append(
+        f"core {told['core']}: {told['macs']:,} MACs, weights {told['weight_bytes']:,} bytes, code {told['code_bytes']:,},"
+        f" file {told['file_bytes']:,}"
+    )
+    lines.append(f"arena {told['arena_bytes']:,} bytes of activations; {scratch}")
+    return "\n".join(line.rstrip() for line in lines)
