@@ -64,14 +64,14 @@ def kind(part: Part) -> str:
     if spec is None:
         return part.step.kind
     out, kh, kw, depth = spec.kernel_shape
+    if spec.input_shape[:2] == (1, 1):
+        return f"dense {depth}->{out}"
+    name = "conv"
     if spec.groups > 1:
         name = "depthwise" if spec.groups == spec.input_shape[2] else f"conv in {spec.groups} groups"
-    else:
-        name = "dense" if spec.input_shape[:2] == (1, 1) else "conv"
-    stride = (
-        "" if spec.stride == (1, 1) else f" s{spec.stride[0]}" if len(set(spec.stride)) == 1 else f" s{spec.stride}"
-    )
-    return f"{name} {kh}x{kw}x{depth * spec.groups}->{out}{stride}" if name != "dense" else f"dense {depth}->{out}"
+    y, x = spec.stride
+    stride = "" if y == x == 1 else f" s{y}" if y == x else f" s{y}x{x}"
+    return f"{name} {kh}x{kw}x{depth * spec.groups}->{out}{stride}"
 
 
 def text(told: dict[str, Any]) -> str:
@@ -83,23 +83,18 @@ def text(told: dict[str, Any]) -> str:
         places = [" ".join(map(str, step["reads"])), str(step["writes"]), f"{step['alive_bytes']:,}"]
         rows.append((step["kind"], "x".join(map(str, step["shape"])), *cells, *places))
     widths = [max(len(row[n]) for row in rows) for n in range(len(COLUMNS))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if n < 2 else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        lines.append("  ".join(left + [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]))
     for name in ("input", "output"):
         end = told[name]
         shape = "x".join(map(str, end["shape"]))
         lines.append(f"{name}: {shape} {end['dtype']}, scale {end['scale']:.6g}, zero point {end['zero_point']}")
-    scratch = (
-        f"scratch {told['scratch_bytes']:,} bytes" if LEVELS[told["core"]] else "scratch as the board's backend wants"
-    )
     lines.append(
-        f"core {told['core']}: {told['macs']:,} MACs, weights {told['weight_bytes']:,} bytes, code {told['code_bytes']:,},"
-        f" file {told['file_bytes']:,}"
+        f"core {told['core']}: {told['macs']:,} MACs, weights {told['weight_bytes']:,} bytes,"
+        f" code {told['code_bytes']:,}, file {told['file_bytes']:,}"
     )
-    lines.append(f"arena {told['arena_bytes']:,} bytes of activations; {scratch}")
+    scratch = f"{told['scratch_bytes']:,} bytes" if LEVELS[told["core"]] else "as the board's backend wants"
+    lines.append(f"arena {told['arena_bytes']:,} bytes of activations; scratch {scratch}")
     return "\n".join(line.rstrip() for line in lines)
