@@ -144,6 +144,8 @@ def scale(draw: Any, options: dict[str, Any], reach: int, outputs: int, exact: b
         if reach >= 1 << 30:
             accumulator = "int64"
         options["accumulator"] = accumulator
+        if accumulator == "int32":
+            options["rounding"] = draw(st.sampled_from(["twice", "once"]))
         multipliers = st.one_of(st.integers(1 << 30, (1 << 31) - 1), st.sampled_from([0, 1, 0x7FFF0000, 0x7FFFFFFF]))
         options["multiplier"] = draw(st.lists(multipliers, min_size=outputs, max_size=outputs))
         highest = 7 if accumulator == "int64" else max(0, 31 - bits)

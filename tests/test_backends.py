@@ -87,11 +87,17 @@ def test_most_drawn_problems_say_something():
 
 
 @everywhere
-def test_single_rounding_would_be_seen(target, backend):
+@pytest.mark.parametrize("bias", [0, 1 << 20], ids=["near", "far"])
+def test_rounding_once_for_twice_would_be_seen_and_twice_for_once(target, backend, bias):
     taps = np.arange(-127, 128).reshape(255, 1)
-    options = {"dtype": "b", "out_dtype": "b", "multiplier": 3 << 29, "shift": -3}
-    problem = Problem("ramp", "Dense", taps, None, options, np.array([3], np.int8))
-    assert_array_equal(run(problem, target, backend), problem.expected())
+    options = {"dtype": "b", "out_dtype": "b", "multiplier": 3 << 29, "shift": -3, "bias": [0] * 254 + [bias]}
+    expected = []
+    for rounding in ("twice", "once"):
+        words = {**options, "rounding": rounding}
+        problem = Problem(f"ramp {rounding}", "Dense", taps, None, words, np.array([3], np.int8))
+        expected.append(problem.expected())
+        assert_array_equal(run(problem, target, backend), expected[-1])
+    assert (expected[0] != expected[1]).any()
 
 
 @everywhere

@@ -73,6 +73,13 @@ MAKING = [
     ),
     (C2.format(", out_dtype='b', activation_max=300"), "ValueError", "activation_max: 300, wanted -128..127"),
     (C2.format(", accumulator='int16'"), "ValueError", "accumulator: 'int16', wanted one of int32 int64"),
+    (C2.format(", rounding='down'"), "ValueError", "rounding: 'down', wanted one of twice once"),
+    (C2.format(", out_dtype='b', shift=-3, rounding='once'"), "ValueError", "rounding: 'once', wanted 'twice' without"),
+    (
+        C2.format(", out_dtype='b', multiplier=1 << 30, accumulator='int64', rounding='once'"),
+        "ValueError",
+        "rounding: 'once', wanted 'twice' without a multiplier or with an int64 accumulator",
+    ),
     (C2.format(", backend='fast'"), "ValueError", "backend: 'fast', wanted one of"),
     (C2.format(", typo=1"), "TypeError", "argument"),
     ("ucorr.Correlate2D([[1, 2], [3]], (5, 6))", "ValueError", "kernel: rows of shapes"),

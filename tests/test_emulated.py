@@ -99,6 +99,19 @@ def test_generated_code_stays_within_its_instructions(core):
     assert all(row["code_bytes"] <= 4096 for row in rows)
 
 
+@pytest.mark.parametrize("core", CORES)
+def test_a_layer_that_rounds_once_has_code_that_is_no_longer_than_if_it_rounded_twice(core):
+    for problem in [layers()["i"]] + [problem for problem in named() if "once" in problem.name]:
+        counted = []
+        for rounding in ("twice", "once"):
+            words = {**problem.options, "rounding": rounding}
+            message = dataclasses.replace(problem, options=words).message("thumb", repeat=1)
+            counted.append(ask(message, problem.payload(), core)[0]["instructions"])
+        assert counted[1] < counted[0]
+        if problem.layer == "Dense" and emulator.CORES[core].level == ARMV7EM:
+            assert counted[0] - counted[1] == len(problem.kernel)  # an instruction per output
+
+
 def test_a_budget_chooses_the_packing_and_one_too_small_leaves_the_layer_to_others():
     problem = layers()["b"]
     kernel, shape = problem.kernel.tolist(), problem.shape

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ucorr import fixedpoint
 
 SMALL = 1 << 30
+roundings = st.sampled_from(["twice", "once"])
 multipliers = st.one_of(st.integers(0, 2**31 - 1), st.integers(2**30, 2**31 - 1), st.just(2**31 - 1))
 
 
@@ -55,16 +56,16 @@ def test_scale_high_is_the_high_half_of_the_doubled_product(value, multiplier):
     )
 
 
-@example(SMALL - 1, 2**31 - 1, -1, 0)
-@example(SMALL - 1, 2**31 - 1, 0, 127)
-@given(st.integers(-SMALL + 1, SMALL - 1), multipliers, st.integers(-31, 0), st.integers(-128, 127))
-def test_a_32_bit_requantisation_of_a_small_int_stays_a_small_int(acc, multiplier, shift, zero_point):
+@example(SMALL - 1, 2**31 - 1, -1, 0, "twice")
+@example(SMALL - 1, 2**31 - 1, 0, 127, "once")
+@given(st.integers(-SMALL + 1, SMALL - 1), multipliers, st.integers(-31, 0), st.integers(-128, 127), roundings)
+def test_a_32_bit_requantisation_of_a_small_int_stays_a_small_int(acc, multiplier, shift, zero_point, rounding):
     limbs = [SmallInt(limb) for limb in fixedpoint.limbs(multiplier)]
-    scaled = fixedpoint.scale_high(SmallInt(acc), *limbs)
-    shifted = fixedpoint.rounding_shift(scaled, -shift)
+    scaled = fixedpoint.scale_high(SmallInt(acc), *limbs, SmallInt(fixedpoint.half_of(rounding, shift)))
+    shifted = fixedpoint.rounding_shift(scaled, -shift, rounding == "once")
     lo, hi = SmallInt(-128) - zero_point, SmallInt(127) - zero_point
     result = fixedpoint.clamp(shifted, lo, hi) + zero_point
-    assert result == fixedpoint.requantize(acc, multiplier, shift, zero_point)
+    assert result == fixedpoint.requantize(acc, multiplier, shift, zero_point, rounding=rounding)
 
 
 @given(st.integers(-SMALL, SMALL - 1), st.integers(0, 0x3FFFFFFF), st.integers(-31, 7))
@@ -93,6 +94,17 @@ def test_requantize_rounds_twice_then_adds_the_zero_point_then_clamps(acc, multi
     assert fixedpoint.requantize(acc, multiplier, shift, zero_point, -100, 90) == expected
 
 
+@example(-(2**31) + 1, 2**31 - 1, -31, -128)
+@example(2**30 + 1, 1, 0, 127)
+@given(st.integers(-(2**31) + 1, 2**31 - 1), multipliers, st.integers(-31, 10), st.integers(-128, 127))
+def test_requantize_once_adds_one_half_to_the_whole_product_and_rounds_down(acc, multiplier, shift, zero_point):
+    left, n = max(shift, 0), max(-shift, 0)
+    acc >>= left
+    rounded = floor(Fraction(acc * 2**left * multiplier + 2 ** (30 + n), 2 ** (31 + n)))
+    expected = max(-100, min(90, rounded + zero_point))
+    assert fixedpoint.requantize(acc, multiplier, shift, zero_point, -100, 90, "once") == expected
+
+
 @pytest.mark.parametrize(
     ("acc", "multiplier", "shift", "expected"),
     [
@@ -111,10 +123,10 @@ def test_halves_and_ends(acc, multiplier, shift, expected):
 
 def test_double_rounding_is_not_single_rounding():
     multiplier, shift = 3 << 29, -3
-    differing = [
-        acc
-        for acc in range(-4000, 4000)
-        if fixedpoint.requantize(acc, multiplier, shift, 0, -9999, 9999)
-        != half_away(Fraction(acc * multiplier, 2 ** (31 - shift)))
-    ]
-    assert differing
+    ramp = range(-4000, 4000)
+    twice, once = (
+        [fixedpoint.requantize(acc, multiplier, shift, 0, -9999, 9999, rounding) for acc in ramp]
+        for rounding in ("twice", "once")
+    )
+    assert twice != once
+    assert twice != [half_away(Fraction(acc * multiplier, 2 ** (31 - shift))) for acc in ramp]

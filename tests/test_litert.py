@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ucorr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from litert import ACTIVATIONS, OPERATORS, Layer
 from numpy.testing import assert_array_equal
 from strategies import numbers
+from targets import run
 from ucorr_host import quantize_multiplier, reference
+from ucorr_host.problems import Problem
+from ucorr_host.quantize import once_multiplier
 
 DTYPES = [np.int8, np.int16]
 
@@ -158,6 +162,24 @@ def test_fully_connected_of_litert_differs_in_its_rounding_alone(dtype, data):
     assert_array_equal(layer.run(), expected, strict=True)
     # A second rounding moves a value by a half at most, a multiplier of 15 bits by 2**-15 of itself: less than 1.
     assert np.abs(ours(layer).astype(int) - expected).max() <= 1
+
+
+@given(data=st.data())
+def test_a_dense_layer_rounded_once_equals_fully_connected_of_litert(data):
+    layer = data.draw(layers("dense", np.int8))
+    low, high = layer.activation_range()
+    zero = layer.output_zero_point
+    words: dict[str, Any] = {"dtype": "b", "out_dtype": "b", "input_zero_point": layer.input_zero_point}
+    bias = None if layer.bias is None else layer.bias.tolist()
+    bound = ucorr.Dense(layer.kernel.tolist(), backend="portable", bias=bias, **words).spec.bound
+    factors = [
+        once_multiplier(factor, *bound, zero, low, high) for factor in np.broadcast_to(layer.reals(), len(layer.kernel))
+    ]
+    words |= {"multiplier": [m for m, _ in factors], "shift": [s for _, s in factors], "rounding": "once"}
+    words |= {"output_zero_point": zero, "activation_min": low, "activation_max": high, "bias": bias}
+    problem = Problem("dense", "Dense", layer.kernel, None, words, layer.x)
+    assert_array_equal(problem.expected(), layer.run(), strict=True)
+    assert_array_equal(run(problem, "cpython", "portable"), layer.run(), strict=True)
 
 
 def test_most_drawn_layers_say_something():

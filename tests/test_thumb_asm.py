@@ -87,6 +87,7 @@ INSTRUCTIONS = [
     ("smlabt", (R8, R1, R12, R9), "smlabt r8, r1, ip, sb"),
     ("smlatb", (R8, R1, R12, R9), "smlatb r8, r1, ip, sb"),
     ("smlatt", (R8, R1, R12, R9), "smlatt r8, r1, ip, sb"),
+    ("smmul", (R8, R1, R12), "smmul r8, r1, ip"),
     ("smmulr", (R8, R1, R12), "smmulr r8, r1, ip"),
     ("sxtb16", (R8, R1), "sxtb16 r8, r1"),
     ("sxtb16", (R8, R1, 8), "sxtb16 r8, r1, ror #8"),

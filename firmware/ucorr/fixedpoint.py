@@ -28,8 +28,8 @@ def clamp(value, lo, hi):
     return value
 
 
-def rounding_shift(value, n):
-    """value / 2**n, rounded to nearest, halves away from zero; 0 <= n <= 31.  (eq. 3)
+def rounding_shift(value, n, up=False):
+    """value / 2**n, rounded to nearest, halves away from zero or up; 0 <= n <= 31.  (eq. 3, 8)
 
     Adding 2**(n-1) first could leave the small ints; the quotient rounded down plus
     the last bit that fell off it gives the same integer. A negative value is lowered
@@ -37,7 +37,7 @@ def rounding_shift(value, n):
     """
     if n == 0:
         return value
-    if value < 0:
+    if value < 0 and not up:
         value -= 1
     return (value >> n) + ((value >> (n - 1)) & 1)
 
@@ -47,8 +47,8 @@ def limbs(multiplier):
     return multiplier & 1023, (multiplier >> 10) & 1023, multiplier >> 20
 
 
-def scale_high(value, m0, m1, m2):
-    """floor((value * m + 2**30) / 2**31) for |value| < 2**31, m given as its limbs.  (eq. 2)
+def scale_high(value, m0, m1, m2, half=32):
+    """floor((value * m + 2**30) / 2**31) for |value| < 2**31, m given as its limbs; half 0: without 2**30.  (eq. 2)
 
     value = v1 * 2**15 + v0. The partial products are added from the lowest weight
     up, each sum shifted to the next weight: floors nest exactly. With
@@ -60,23 +60,31 @@ def scale_high(value, m0, m1, m2):
     t = (t + v0 * m1) >> 5  # 2**15
     t = (t + v1 * m0) >> 5  # 2**20
     t = (t + v0 * m2) >> 5  # 2**25
-    t = (t + v1 * m1 + 32) >> 6  # 2**31; 32 * 2**25 is the half
+    t = (t + v1 * m1 + half) >> 6  # 2**31; 32 * 2**25 is the half
     return t + ((v1 * m2) << 4)  # 2**35 over 2**31
 
 
-def requantize(acc, multiplier, shift, zero_point=0, lo=-128, hi=127):
-    """A 32-bit accumulator to an output, TFLite's double rounding.  (eq. 1-4)
+def half_of(rounding, shift):
+    """What scale_high adds at weight 2**25: where a shift to the right will round once, nothing is rounded ahead
+    of it, and floors nest.  (eq. 2, 8)"""
+    return 0 if rounding == "once" and shift < 0 else 32
+
+
+def requantize(acc, multiplier, shift, zero_point=0, lo=-128, hi=127, rounding="twice"):
+    """A 32-bit accumulator to an output, rounded twice as TFLite's CONV_2D does it, or once.  (eq. 1-4, 8)
 
     acc         int, |acc| * 2**max(shift, 0) < 2**31
     multiplier  int, 0 <= multiplier < 2**31; None for a plain filter (one rounding, at the shift)
     shift       int, -31..30; positive is to the left
     zero_point, lo, hi  ints, added and then the range of the result
+    rounding    "twice" or "once"; a plain filter is "twice"
     """
     value = acc << shift if shift > 0 else acc
     if multiplier is not None:
-        value = scale_high(value, *limbs(multiplier))
+        m0, m1, m2 = limbs(multiplier)
+        value = scale_high(value, m0, m1, m2, half_of(rounding, shift))
     if shift < 0:
-        value = rounding_shift(value, -shift)
+        value = rounding_shift(value, -shift, rounding == "once")
     return clamp(value, lo - zero_point, hi - zero_point) + zero_point  # this order stays small
 
 

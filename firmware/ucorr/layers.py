@@ -225,7 +225,7 @@ class Conv2D(_Weighted):
 
     kernel   (out, height, width, in / groups), int8 or floats
     shape    (height, width) of the image; its channels are groups times the kernel's
-    options  as Correlate2D, and groups, kernel_zero_point, accumulator; a padded tap
+    options  as Correlate2D, and groups, kernel_zero_point, accumulator, rounding; a padded tap
              counts as x = input_zero_point
     out_shape is (height, width, out).
     """
@@ -266,7 +266,8 @@ class Dense(_Weighted):
     """Fully connected layer, TFLite's FULLY_CONNECTED for one vector: y[o] = bias[o] + sum x[n] * k[o, n].
 
     kernel   (out, in), int8 or floats
-    options  dtype, out_dtype, bias, multiplier, shift, zero points, activation range, accumulator
+    options  dtype, out_dtype, bias, multiplier, shift, zero points, activation range, accumulator,
+             rounding: "once" is LiteRT's for this operator, "twice" that of the other layers (see Spec)
     out_shape is (out,).
     """
 

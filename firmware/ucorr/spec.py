@@ -37,6 +37,7 @@ FIELDS = (
     "activation_min",
     "activation_max",
     "accumulator",
+    "rounding",
 )
 BORDERS = ("constant", "edge", "reflect")
 
@@ -115,6 +116,9 @@ class Spec:
     activation_min, activation_max   range of the output; None: that of out_dtype
     accumulator   "int32" or "int64": which of TFLite's requantisations a multiplier means;
                   None: "int64" for 16-bit data, else "int32"
+    rounding      "twice", as TFLite's CONV_2D, or "once": equation 8, which needs a multiplier and a
+                  32-bit accumulator. LiteRT's FULLY_CONNECTED is "once", with the multiplier that
+                  ucorr_host.quantize.once_multiplier finds
 
     out_dtype "i" gives the exact accumulator, so it takes no scale, zero point or range.
     raises TypeError or ValueError naming the argument, what came and what was wanted.
@@ -149,6 +153,7 @@ class Spec:
         activation_min=None,
         activation_max=None,
         accumulator=None,
+        rounding="twice",
     ):
         self.dtype = one_of("dtype", dtype, ("b", "B", "h", "H"))
         self.out_dtype = one_of("out_dtype", out_dtype, ("b", "B", "h", "H", "i"))
@@ -163,7 +168,7 @@ class Spec:
         if border_value is None:
             border_value = input_zero_point
         self.border_value = integer("border_value", border_value, lo, hi)
-        self._set_scale(multiplier, shift, accumulator)
+        self._set_scale(multiplier, shift, accumulator, rounding)
         self._set_output(output_zero_point, activation_min, activation_max)
         self._set_bias(bias)
         self._prove()
@@ -257,13 +262,16 @@ class Spec:
         if lo - zero_point < -32768 or hi - zero_point > 32767:
             raise ValueError("kernel: %d..%d less kernel_zero_point %d, wanted 16 bits" % (lo, hi, zero_point))
 
-    def _set_scale(self, multiplier, shift, accumulator):
+    def _set_scale(self, multiplier, shift, accumulator, rounding):
         channels = self.kernel_shape[0]
         if accumulator is not None:
             one_of("accumulator", accumulator, ("int32", "int64"))
         else:
             accumulator = "int32" if ITEMSIZE[self.dtype] == 1 else "int64"
         self.accumulator = accumulator
+        self.rounding = one_of("rounding", rounding, ("twice", "once"))
+        if rounding == "once" and (multiplier is None or accumulator == "int64"):
+            raise ValueError("rounding: 'once', wanted 'twice' without a multiplier or with an int64 accumulator")
         self.multiplier = self.shift = None
         if self.out_dtype == "i":
             if multiplier is not None or shift is not None:

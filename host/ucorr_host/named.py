@@ -41,6 +41,17 @@ def _tflite(channels: int, shift: int, **more: Any) -> dict[str, Any]:
     }
 
 
+def _once(channels: int, shift: int) -> dict[str, Any]:
+    """Words of a layer that rounds once, with a shift so short that one output in ten would be another by rounding
+    twice."""
+    return _tflite(channels, shift, bias=list(range(channels)), rounding="once")
+
+
+def _small(*shape: int) -> Any:
+    """A kernel for such a shift: its accumulators fit 8 bits nearly as they are."""
+    return np.random.default_rng(shape).integers(-1, 2, shape)
+
+
 def named() -> list[Problem]:
     """The problems of `ucorr verify`: every layer, type, border and arithmetic, in small."""
     image: dict[str, Any] = {"dtype": "B", "out_dtype": "b", "shift": -3}
@@ -94,6 +105,16 @@ def named() -> list[Problem]:
         ("depthwise x2", "DepthwiseConv2D", (1, 3, 3, 8), (7, 6, 4), (7, 6, 4), _tflite(8, -7)),
         ("dense", "Dense", (10, 64), None, (64,), _tflite(10, -9)),
         ("dense long", "Dense", (4, 500), None, (500,), _tflite(4, -11)),
+        ("dense once", "Dense", _small(40, 8), None, (8,), _once(40, -2)),
+        (
+            "conv once",
+            "Conv2D",
+            _small(8, 2, 2, 2),
+            (6, 7),
+            (6, 7, 2),
+            {**_once(8, -2), "shift": [-3, -2, -1, 0, 1, -3, -2, -1], "padding": "same"},
+        ),
+        ("depthwise once", "DepthwiseConv2D", _small(1, 3, 3, 4), (7, 6, 4), (7, 6, 4), _once(4, -3)),
     ]
     return [_problem(*row[:5], **row[5]) for row in rows]
 

@@ -13,7 +13,7 @@ small ints, or is requantised with 64 bits.
 
 from array import array
 
-from ..fixedpoint import clamp, limbs, requantize64, rounding_shift, scale_high
+from ..fixedpoint import clamp, half_of, limbs, requantize64, rounding_shift, scale_high
 from ..spec import source_index
 
 
@@ -53,10 +53,12 @@ class Portable:
             - spec.input_zero_point * sum(self.weights[o * spec.taps : (o + 1) * spec.taps])
             for o in range(spec.kernel_shape[0])
         ]
-        # a whole multiplier is a heap object on a board, its limbs are not
+        # a whole multiplier is a heap object on a board, its limbs are not; the half follows them
         self.limbs = None
         if spec.kind == "tflite":
-            self.limbs = array("h", [limb for m in spec.multiplier for limb in limbs(m)])
+            parts = [limbs(m) + (half_of(spec.rounding, shift),) for m, shift in zip(spec.multiplier, spec.shift)]
+            self.limbs = array("h", [part for four in parts for part in four])
+        self.once = spec.rounding == "once"
         self.factors = spec.multiplier if spec.kind == "tflite64" else None
         self.shift = spec.shift
         self.zero = spec.output_zero_point
@@ -144,8 +146,8 @@ class Portable:
             acc <<= shift
         parts = self.limbs
         if parts:
-            o *= 3
-            acc = scale_high(acc, parts[o], parts[o + 1], parts[o + 2])
+            o *= 4
+            acc = scale_high(acc, parts[o], parts[o + 1], parts[o + 2], parts[o + 3])
         if shift < 0:
-            acc = rounding_shift(acc, -shift)
+            acc = rounding_shift(acc, -shift, self.once)
         return clamp(acc, self.lowest, self.highest) + zero

@@ -38,7 +38,7 @@ The passes are in viper_passes.py.
 import sys
 from array import array
 
-from ..fixedpoint import ITEMSIZE, limbs, reduced
+from ..fixedpoint import ITEMSIZE, half_of, limbs, reduced
 from ..spec import source_index
 from . import viper_passes as passes
 
@@ -150,6 +150,7 @@ class Viper:
             (passes.SLIDE_END, slide_end),
             (passes.PADDED, self.padded),
             (passes.SIZE, size),
+            (passes.TWICE, 1 if spec.rounding == "twice" else 0),
         ):
             job[index] = value
         self.job = job
@@ -171,6 +172,8 @@ class Viper:
     def _is_near(spec):
         """Whether an 8-bit output needs but 20 bits of the accumulator (30 for a plain filter), and no left shift."""
         if spec.wide or spec.kind == "exact" or ITEMSIZE[spec.out_dtype] != 1 or max(spec.shift) >= 0:
+            return False
+        if spec.rounding == "once":  # would cost every such output a mask, and is for layers with few outputs
             return False
         bits = 20 if spec.kind == "tflite" else 30
         return max(-spec.bound[0], spec.bound[1]) < 1 << bits
@@ -234,7 +237,8 @@ class Viper:
                 if self.near:
                     scales += (parts or [0, 0, 0]) + [-shift - 1]
                 else:
-                    scales += [max(shift, 0), max(-shift, 0)] + parts
+                    half = [half_of(spec.rounding, shift)] if parts else []
+                    scales += [max(shift, 0), max(-shift, 0)] + parts + half
         return array("i", scales)
 
     @staticmethod

@@ -60,15 +60,16 @@ SLIDE = const(35)  # bytes by which the windows slide through scratch per output
 SLIDE_END = const(36)  # past this they go back to the start, and every row is filled again
 PADDED = const(37)  # taps and the zero weights that complete a block
 SIZE = const(38)  # bytes per item of scratch
+TWICE = const(39)  # 1 where the scale rounds twice, 0 where once
 # ... and where its passes are
-ROW = const(39)  # input row under the first kernel row
-COLUMN = const(40)  # input column under the first kernel column
-KEPT = const(41)  # kernel rows that need no filling
-BASE = const(42)  # bytes that the windows have slid
-POSITIONS = const(43)  # in this strip
-AT = const(44)  # the first output item
-SUM = const(45)  # the first sum
-JOB_ITEMS = const(46)
+ROW = const(40)  # input row under the first kernel row
+COLUMN = const(41)  # input column under the first kernel column
+KEPT = const(42)  # kernel rows that need no filling
+BASE = const(43)  # bytes that the windows have slid
+POSITIONS = const(44)  # in this strip
+AT = const(45)  # the first output item
+SUM = const(46)  # the first sum
+JOB_ITEMS = const(47)
 
 NARROW = const(0)  # modes
 WIDE8 = const(1)
@@ -78,7 +79,7 @@ SINGLE = const(4)
 
 EXACT = const(0)  # kinds, with the scale of a channel
 SHIFT = const(1)  # left, right; in mode SINGLE as NEAR
-TFLITE = const(2)  # left, right, three limbs of 10, 10, 11 bits
+TFLITE = const(2)  # left, right, three limbs of 10, 10, 11 bits, what (2) adds at weight 2**25
 PAIR = const(3)  # multiplier, shift - 1, whether halves go away from zero
 NEAR = const(4)  # the three limbs, right - 1
 
@@ -561,6 +562,7 @@ def _scale_near(x: int, w: int, sums: ptr32, scales: ptr8, out: ptr8, job: ptr32
 def _scale(x: int, w: int, sums: ptr32, scales: ptr8, out: ptr8, job: ptr32):
     """Pass 3, 32 bits: fixedpoint.requantize. x goes through the sums, w through the scales."""
     tflite = job[KIND] == TFLITE
+    lowered = 0 - job[TWICE]
     cut = job[CUT]
     zero_point = job[ZERO_POINT] - SIGNED
     lowest = job[LOWEST] - job[ZERO_POINT]
@@ -569,7 +571,7 @@ def _scale(x: int, w: int, sums: ptr32, scales: ptr8, out: ptr8, job: ptr32):
     channels = job[GROUPS] * job[PER_GROUP]
     end = int(scales) + 8 * channels
     if tflite:
-        end += 12 * channels
+        end += 16 * channels
     target = int(out) + job[AT] * size
     x = int(sums) + 4 * job[SUM]
     n = job[POSITIONS]
@@ -588,11 +590,11 @@ def _scale(x: int, w: int, sums: ptr32, scales: ptr8, out: ptr8, job: ptr32):
                 t = (t + low * ptr32(w)[3]) >> 5
                 t = (t + acc * ptr32(w)[2]) >> 5
                 t = (t + low * ptr32(w)[4]) >> 5
-                t = (t + acc * ptr32(w)[3] + 32) >> 6
+                t = (t + acc * ptr32(w)[3] + ptr32(w)[5]) >> 6
                 acc = t + ((acc * ptr32(w)[4]) << 4)
-                w += 12
+                w += 16
             if k:  # fixedpoint.rounding_shift
-                acc += acc >> 31
+                acc += acc >> 31 & lowered
                 acc = (acc >> k) + ((acc >> (k - 1)) & 1)
             if acc < lowest:  # less the zero point: adding that first could pass 32 bits
                 acc = lowest

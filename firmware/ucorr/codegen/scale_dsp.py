@@ -1,4 +1,4 @@
-"""From the sum in a register to the output in memory: DESIGN.md's equations (2) to (4) in a few instructions.
+"""From the sum in a register to the output in memory: DESIGN.md's equations (2) to (4), and (8), in a few instructions.
 
 With a = 2 * acc in 32 bits, that is |acc| < 2**30, and h = (a * multiplier + 2**31) >> 32,
 which is one SMMULR, the shift to the right by n >= 1 with halves away from zero is
@@ -10,9 +10,13 @@ since zero_point * 2**n is a multiple of what the shift divides by. A plain filt
 same without SMMULR and with a = acc. Where a channel's n is 0 or its shift goes
 to the left, every channel gets the longer form (`mixed`): a << left first, and h >> 31
 masked by 0 where n is 0, because nothing is rounded there.
+
+A product that is rounded once has h = (a * multiplier) >> 32, one SMMUL, and t = h: floors nest, so that (8) is
+what is left. Its n is never 0 (table.shifts), which spares the mask.
 """
 
 from ..fixedpoint import ITEMSIZE
+from .table import shifts
 from .thumb_asm import ASR, GT, LT
 
 SATURATED = {"b": (-128, 127), "B": (0, 255), "h": (-32768, 32767), "H": (0, 65535)}
@@ -24,9 +28,9 @@ def refuses(spec):
         return "an accumulator of 64 bits"
     if spec.kind == "exact":
         return None
-    reach = max(-spec.bound[0], spec.bound[1]) << max(0, max(spec.shift))
+    reach = max(-spec.bound[0], spec.bound[1]) << shifts(spec, max(spec.shift))[0]
     if spec.kind == "tflite" and reach >= 1 << 30:
-        return "an accumulator of 31 bits"
+        return "an accumulator of 31 bits, left shift counted"
     for shift in spec.shift:
         if reach + abs(_offset(spec, shift)) >= 1 << 31:
             return "a zero point that leaves 32 bits when shifted left by %d" % -shift
@@ -35,7 +39,7 @@ def refuses(spec):
 
 def _offset(spec, shift):
     """What is added ahead of the shift to the right."""
-    n = max(0, -shift)
+    n = shifts(spec, shift)[1]
     return (spec.output_zero_point << n) + (1 << n >> 1)
 
 
@@ -50,8 +54,9 @@ class Scale:
         self.doubled = doubled
         self.exact = spec.kind == "exact"
         self.tflite = spec.kind == "tflite"
+        self.once = spec.rounding == "once"
         self.mixed = not self.exact and max(spec.shift) >= 0
-        self.words = 0 if self.exact else 2 + self.tflite + 2 * self.mixed
+        self.words = 0 if self.exact else 2 + self.tflite + (2 - self.once) * self.mixed
 
     def constants(self, channels):
         """The words of some output channels, in the order in which emit() reads them."""
@@ -62,11 +67,12 @@ class Scale:
 
     def _constants(self, channel):
         shift = self.spec.shift[channel]
-        n = max(0, -shift)
+        left, n = shifts(self.spec, shift)
         words = [self.spec.multiplier[channel]] if self.tflite else []
         if self.mixed:
-            left = max(0, shift) + (1 if self.tflite and not self.doubled else 0)
-            words = [left] + words + [-1 if n else 0]
+            words = [left + (1 if self.tflite and not self.doubled else 0)] + words
+            if not self.once:
+                words.append(-1 if n else 0)
         return words + [_offset(self.spec, shift), n]
 
     def emit(self, asm, sums, load, temps):
@@ -86,11 +92,12 @@ class Scale:
                 for r in sums:
                     if not self.doubled:
                         asm.add(r, r, r)
-                    asm.smmulr(r, r, a)
+                    self._multiply(asm, r, a)
             if not self.tflite or len(temps) == 2:
                 load((b, c))
             for r in sums:
-                asm.add(r, r, r, ASR, 31)
+                if not self.once:
+                    asm.add(r, r, r, ASR, 31)
                 asm.add(r, r, b)
                 asm.asr(r, r, c)
         for r in sums:
@@ -103,15 +110,20 @@ class Scale:
         if self.tflite:
             load((a,))
             for r in sums:
-                asm.smmulr(r, r, a)
-        load((a,))
-        for r in sums:
-            asm.and_(b, a, r, ASR, 31)
-            asm.add(r, r, b)
+                self._multiply(asm, r, a)
+        if not self.once:
+            load((a,))
+            for r in sums:
+                asm.and_(b, a, r, ASR, 31)
+                asm.add(r, r, b)
         load((a, b))
         for r in sums:
             asm.add(r, r, a)
             asm.asr(r, r, b)
+
+    def _multiply(self, asm, r, a):
+        """h of the sum in r, rounded where it is rounded again."""
+        (asm.smmul if self.once else asm.smmulr)(r, r, a)
 
     def store(self, asm, r, out, offset):
         """Store an output."""

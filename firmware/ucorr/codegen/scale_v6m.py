@@ -12,9 +12,11 @@ those whose fraction is less than E:
 
     e  = p - C - R * 2**f, the error, R = acc * multiplier * 2**(shift - 31) the real output
     -(F + 1) - d  <=  e  <=  d,    d = |acc >> s| / 2, for F is off by 1/2 at most
-    the exact output is less than R + 1/2 + r, and more than R - 1/2 - r, r = 2**(shift - 1), from (2)
+    the exact output is at most R + 1/2 + r, and more than R - 1/2 - r: r = 2**(shift - 1), from (2), or 0 by (8)
     C = (zero_point - activation_min + 1/2) * 2**f + U,    U = F + 1 + d + r * 2**f
     E = U + d + r * 2**f
+
+so that p is never below the exact output times 2**f, and less than E above the next multiple of 2**f.
 
 f is the largest for which p stays in 32 bits, s is chosen so that F and d are about as large. d only matters where
 the output is in range: p is monotonic in acc.
@@ -26,6 +28,7 @@ Registers: r1 result, r2 lost, r10 E, r12 C.
 """
 
 from ..fixedpoint import ITEMSIZE
+from .table import shifts
 from .thumb_asm import (
     ASR,
     CC,
@@ -54,8 +57,8 @@ def refuses(spec):
         return "an accumulator of 64 bits"
     if spec.kind != "exact":
         reach = _reach(spec)
-        if reach << max(0, max(spec.shift)) >= 1 << 30:
-            return "an accumulator of 31 bits"
+        if reach << shifts(spec, max(spec.shift))[0] >= 1 << 30:
+            return "an accumulator of 31 bits, left shift counted"
         if spec.kind == "shift" and reach + abs(_added(spec, -min(spec.shift))) >= 1 << 31:
             return "a zero point that leaves 32 bits when shifted left by %d" % -min(spec.shift)
     return None
@@ -79,6 +82,7 @@ class Scale:
         self.spec = spec
         self.exact = spec.kind == "exact"
         self.tflite = spec.kind == "tflite"
+        self.once = spec.rounding == "once"
         self.factors = self.limit = self.added = 0
         self.uniform = spec.kind == "shift" and min(spec.shift) == max(spec.shift)
         if self.uniform:
@@ -103,7 +107,7 @@ class Scale:
         fits = False
         while not fits:
             f -= 1
-            r = (1 << f >> n + 1) + 1
+            r = 0 if self.once else (1 << f >> n + 1) + 1
             best = 1 << f
             s = 0
             while 1 << s <= reach and f + s < 62:
@@ -134,8 +138,8 @@ class Scale:
         spec = self.spec
         words = [self.factors[o] for o in channels] if self.fast else []
         for o in channels:
-            shift = spec.shift[o]
-            words += [spec.multiplier[o] if self.tflite else 0, max(0, shift) << 8 | max(0, -shift)]
+            left, right = shifts(spec, spec.shift[o])
+            words += [spec.multiplier[o] if self.tflite else 0, left << 8 | right]
         return words
 
     def emit_constants(self, asm):
@@ -244,19 +248,22 @@ class Scale:
         asm.shift(R6, R5, LSR, 8)
         asm.lsls(R0, R6)
         if self.tflite:
-            _product(asm)
+            _product(asm, not self.once)
         asm.shift(R5, R5, LSL, 24)
         asm.shift(R5, R5, LSR, 24)
-        asm.cmpi(R5, 0)
-        asm.b("no shift", EQ)
+        if not self.once:
+            asm.cmpi(R5, 0)
+            asm.b("no shift", EQ)
         asm.movs(R1, 1)
         asm.lsls(R1, R5)
         asm.shift(R1, R1, LSR, 1)
-        asm.shift(R2, R0, ASR, 31)
-        asm.add(R0, R0, R2)
+        if not self.once:
+            asm.shift(R2, R0, ASR, 31)
+            asm.add(R0, R0, R2)
         asm.add(R0, R0, R1)
         asm.asrs(R0, R5)
-        asm.label("no shift")
+        if not self.once:
+            asm.label("no shift")
         asm.constant(R1, self.spec.output_zero_point - self.spec.activation_min)
         asm.add(R1, R1, R0)
         asm.pop((R4, R5, R6, R7, PC))
@@ -270,8 +277,9 @@ class Scale:
         (asm.strb_at, asm.strh_at, None, asm.str_at)[ITEMSIZE[self.spec.out_dtype] - 1](r, out, register)
 
 
-def _product(asm):
+def _product(asm, rounded):
     """r0 = (r0 * r4 + 2**30) >> 31, |r0| < 2**30, 0 <= r4 < 2**31, from halves of 16 bits; r1, r2, r3 are lost.
+    Without 2**30 where it is not rounded.
 
     With r0 = ah * 2**16 + al and r4 = mh * 2**16 + ml the sum of al * mh + (al * ml >> 16) + 2**14 is unsigned and
     that of ah * ml signed, each of 32 bits; the 33 bits of both go through the carry.
@@ -285,8 +293,9 @@ def _product(asm):
     asm.shift(R3, R3, LSR, 16)
     asm.muls(R1, R4)
     asm.add(R3, R3, R1)
-    asm.constant(R1, 1 << 14)
-    asm.add(R3, R3, R1)
+    if rounded:
+        asm.constant(R1, 1 << 14)
+        asm.add(R3, R3, R1)
     asm.muls(R2, R0)
     asm.muls(R0, R4)
     asm.movs(R1, 0)

@@ -1,4 +1,4 @@
-"""What the table of a layer holds on every level: words, and the sum that a channel starts from."""
+"""What the table of a layer holds on every level: words, the sum that a channel starts from, its shifts."""
 
 
 def put(table, at, word):
@@ -15,3 +15,13 @@ def start(spec, channel, zero_point):
     weights = spec.weights[channel * spec.taps : (channel + 1) * spec.taps]
     total = sum(weights) - spec.taps * spec.kernel_zero_point
     return (spec.bias[channel] if spec.bias else 0) - zero_point * total
+
+
+def shifts(spec, shift):
+    """(left, right) of a channel: how far its sum goes to the left ahead of the product, and to the right behind it.
+
+    Where a product is rounded once (eq. 8), left - right alone matters. There right is at least 1, so that nothing
+    but the shift to the right rounds: the price is one bit of the sum.
+    """
+    right = max(-shift, 1 if spec.rounding == "once" else 0)
+    return shift + right, right

@@ -183,6 +183,10 @@ class Thumb2(Assembler):
     def smlatt(self, d, n, m, a):
         self._dsp(0xFB10 | n, a << 12 | d << 8 | 0x30 | m, "smlatt")
 
+    def smmul(self, d, n, m):
+        """d = (n * m) >> 32"""
+        self._dsp(0xFB50 | n, 0xF000 | d << 8 | m, "smmul")
+
     def smmulr(self, d, n, m):
         """d = (n * m + 2**31) >> 32"""
         self._dsp(0xFB50 | n, 0xF010 | d << 8 | m, "smmulr")
