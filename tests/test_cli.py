@@ -57,7 +57,7 @@ def test_a_missing_port_is_status_1_and_one_sentence():
     assert_one_sentence(command("ucorr", "deploy", "--port", "/dev/nowhere"), "there is no port /dev/nowhere")
 
 
-@pytest.mark.parametrize("name", ["bench", "demo", "deploy", "info", "run", "simulate", "verify"])
+@pytest.mark.parametrize("name", ["bench", "demo", "convert", "deploy", "filter", "info", "run", "simulate", "verify"])
 def test_every_command_has_help(name):
     result = command("ucorr", name, "--help")
     assert (result.returncode, result.stderr) == (0, "")
@@ -74,9 +74,9 @@ def image(tmp_path):
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_run_writes_what_the_reference_computes(tmp_path, image, name):
+def test_filter_writes_what_the_reference_computes(tmp_path, image, name):
     output = tmp_path / "new" / "out.png"
-    result = command("ucorr", "run", str(image), name, str(output), "--padding", "valid", "--stride", "2")
+    result = command("ucorr", "filter", str(image), name, str(output), "--padding", "valid", "--stride", "2")
     assert (result.returncode, result.stderr) == (0, "")
     kernel, right, signed = FILTERS[name]
     expected = reference.correlate2d(
@@ -98,8 +98,8 @@ def test_simulate_takes_a_kernel_from_a_text_file(tmp_path, image, text, out):
         assert result.returncode == 0
         assert (told["equal"], told["backend"], told["out_shape"]) == (True, backend, [20, 24])
     output = tmp_path / "out.png"
-    assert command("ucorr", "run", str(image), str(kernel), str(output)).returncode == 0
-    assert f"24x20 {np.dtype(out)}" in command("ucorr", "run", str(image), str(kernel), str(output)).stdout
+    assert command("ucorr", "filter", str(image), str(kernel), str(output)).returncode == 0
+    assert f"24x20 {np.dtype(out)}" in command("ucorr", "filter", str(image), str(kernel), str(output)).stdout
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_simulate_takes_a_kernel_from_a_text_file(tmp_path, image, text, out):
 )
 def test_what_is_no_kernel_is_one_sentence(tmp_path, image, kernel, words):
     (tmp_path / "README.md").write_text("# no numbers\nat all\n")
-    assert_one_sentence(command("ucorr", "run", str(image), kernel, str(tmp_path / "o.png"), cwd=tmp_path), words)
+    assert_one_sentence(command("ucorr", "filter", str(image), kernel, str(tmp_path / "o.png"), cwd=tmp_path), words)
 
 
 def test_what_is_no_image_is_one_sentence(tmp_path):
     (tmp_path / "in.png").write_text("no image")
     assert_one_sentence(
-        command("ucorr", "run", str(tmp_path / "in.png"), "sobel-x", str(tmp_path / "o.png")),
+        command("ucorr", "filter", str(tmp_path / "in.png"), "sobel-x", str(tmp_path / "o.png")),
         "in.png can't be read as an image",
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+import zlib
 
 import graphs
 import numpy as np
@@ -11,6 +13,8 @@ import steps
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from tflite_writer import Model
+from ucorr import format as layout
 from ucorr_host import arena, load_tflite
 from ucorr_host.compile import compile
 
@@ -113,4 +117,101 @@ def apart(network, node):
 
 
 def refused(name, dtype):
-    return name == "FULLY_CONNECTED"
+    return name == "FULLY_CONNECTED" and dtype is np.int16
+
+
+# Files
+
+
+@given(graphs.graphs(count=st.integers(1, 5)), st.sampled_from(["any", "cortex-m0plus", "cortex-m4"]))
+def test_a_file_holds_every_step_where_the_format_says(case, core):
+    network = load_tflite(case[0])
+    if any(node.op == "mean" and apart(network, node) for node in network.nodes):
+        return
+    compiled = compile(network, core)
+    data = compiled.to_bytes()
+    layout.check(data)
+    assert layout.number(data, layout.ARENA) == compiled.arena_bytes
+    assert layout.number(data, layout.SCRATCH) == compiled.scratch_bytes
+    for at, number, buffer in (
+        (layout.INPUT_AT, network.inputs[0], compiled.lowered.inputs[0]),
+        (layout.OUTPUT_AT, network.outputs[0], compiled.lowered.outputs[0]),
+    ):
+        tensor = network.tensors[number]
+        expected = (compiled.plan.offsets[buffer], "b", np.float32(tensor.scale), tensor.zero_point, tensor.shape)
+        assert layout.tensor(data, layout.number(data, at)) == expected
+    told = list(layout.steps(data))
+    assert len(told) == len(compiled.parts)
+    for part, (kind, writes, reads, words) in zip(compiled.parts, told, strict=True):
+        assert kind == ("code" if part.code else part.step.kind)
+        assert writes == compiled.plan.offsets[part.step.writes]
+        for read, place in zip(part.step.reads, reads, strict=True):
+            if isinstance(read, int):
+                assert place == compiled.plan.offsets[read]
+            else:
+                assert data[~place : ~place + read.nbytes] == read.tobytes()
+        assert all(value % layout.ALIGNMENT == 0 for name, value in words.items() if name.endswith("_at"))
+        if part.code:
+            begin, size = words["code_at"], words["code_bytes"]
+            assert data[begin : begin + size] == part.code.code
+            assert data[words["packed_at"] :][: words["packed_bytes"]] == part.code.table
+        elif part.spec:
+            held = np.frombuffer(data, np.int8, len(part.spec.weights), words["weights_at"])
+            assert_array_equal(held, part.spec.weights)
+            assert words["out_dtype"] == ord(part.spec.out_dtype)
+
+
+def model():
+    """Two layers of one shape and scale, so that they have the same code."""
+    made = Model()
+    shape, scale = (1, 8, 8, 4), np.float32(0.05)
+    x = made.tensor(shape, np.int8, None, scale, name="image")
+    for n in range(2):
+        kernel = made.tensor((4, 3, 3, 4), np.int8, np.full((4, 3, 3, 4), 3 + n, np.int8), scale)
+        bias = made.tensor((4,), np.int32, np.arange(4, dtype=np.int32), scale * scale)
+        y = made.tensor(shape, np.int8, None, scale, name=f"map {n}")
+        words = {"Padding": 0, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+        made.operator("CONV_2D", [x, kernel, bias], [y], "Conv2DOptions", **words)
+        x = y
+    return made.build([0], [x])
+
+
+def test_layers_of_one_shape_share_their_code():
+    compiled = compile(load_tflite(model()), "cortex-m4")
+    assert [part.code is None for part in compiled.parts] == [False, False]
+    assert len(compiled.codes) == 1
+    assert compiled.to_bytes().count(compiled.codes[0]) == 1
+
+
+def test_a_budget_takes_the_smaller_packing_and_says_what_is_too_little():
+    network = load_tflite(model())
+    whole = sum(part.weight_bytes for part in compile(network, "cortex-m4").parts)
+    packed = compile(network, "cortex-m4", whole - 1)
+    assert sorted(part.code.packing for part in packed.parts) == ["compact", "fast"]
+    least = sum(part.weight_bytes for part in compile(network, "cortex-m4", 0 + whole // 2 + 200).parts)
+    assert least < whole
+    with pytest.raises(ValueError, match=r"budget: 10 bytes, wanted at least the \d+ of the smallest packing"):
+        compile(network, "cortex-m4", 10)
+
+
+def test_an_unknown_core_is_one_sentence():
+    with pytest.raises(ValueError, match="core: 'cortex-m5', wanted one of any cortex-m0plus"):
+        compile(load_tflite(model()), "cortex-m5")
+
+
+def test_the_crc_without_binascii_is_that_of_zip(monkeypatch):
+    data = np.random.default_rng(0).integers(0, 256, 1000, np.uint8).tobytes()
+    expected = zlib.crc32(data[16:])
+    assert layout.crc32(data, 16, len(data)) == expected
+    monkeypatch.setitem(sys.modules, "binascii", None)
+    assert layout.crc32(data, 16, len(data)) == expected
+
+
+@pytest.mark.parametrize(
+    ("at", "words"), [(0, "begin as a network's file"), (5, "version 2 "), (8, "that it tells"), (99, "CRC")]
+)
+def test_a_file_that_was_changed_is_refused(at, words):
+    data = bytearray(compile(load_tflite(model())).to_bytes())
+    data[at] += 1
+    with pytest.raises(ValueError, match=f"model: .*{words}"):
+        layout.check(bytes(data))

@@ -18,13 +18,14 @@ from ucorr import format as layout
 from ucorr.codegen.plan import TABLE_MOST, Plan, select
 
 from . import arena
-from .lower import IN_PLACE, Lowered, Step, lower
+from .lower import IN_PLACE, WEIGHTED, Lowered, Step, lower
 from .network import Network
 from .reference.elementwise import softmax_table
 
 Ints = NDArray[Any]
 # The level of machine code (codegen/thumb_asm.py) for each core; "any" is packed on the board, when it is loaded.
 LEVELS = {"any": 0, "cortex-m0plus": 6, "cortex-m3": 6, "cortex-m4": 8, "cortex-m7": 8, "cortex-m33": 8}
+SUMS_SCRATCH = 2048  # bytes up to which a mean's rows are copied for machine code; viper copies fewer at once
 KINDS = {name: kind for kind, (name, _) in layout.FIELDS.items()}
 
 
@@ -43,7 +44,7 @@ class Part:
 
     @property
     def macs(self) -> int:
-        return self.spec.macs if self.spec else 0
+        return self.spec.macs if self.step.op in WEIGHTED and self.spec else 0
 
     @property
     def weight_bytes(self) -> int:
@@ -109,7 +110,10 @@ def compile(network: Network, core: str = "any", budget: int | None = None) -> C
     plan = arena.plan([tensor.nbytes for tensor in lowered.buffers], uses, lowered.inputs, lowered.outputs)
     steps = [lowered.steps[n] for n in plan.order]
     specs = [_spec(step.words) if step.kind == "layer" else None for step in steps]
-    codes = _codes(specs, LEVELS[core], budget)
+    codes = [
+        code if code is None or step.op in WEIGHTED or code.scratch_bytes <= SUMS_SCRATCH else None
+        for step, code in zip(steps, _codes(specs, LEVELS[core], budget), strict=True)
+    ]
     parts = tuple(Part(*found) for found in zip(steps, specs, codes, strict=True))
     return Compiled(network, core, lowered, parts, plan)
 

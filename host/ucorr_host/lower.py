@@ -28,18 +28,23 @@ from .reference.pools import mean_multiplier
 
 Ints = NDArray[Any]
 TYPECODES = {"int8": "b", "uint8": "B", "int16": "h"}
+WEIGHTED = ("conv2d", "dense", "depthwise_conv2d", "transpose_conv2d")  # whose layers' products are counted as MACs
 IN_PLACE = ("add", "sub", "mul", "lookup")  # item by item: the output may lie on an input of its shape
 ADDING = 1 << 30  # the multiplier 1/2 of a scale over twice itself
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: reads and writes are buffers, by number; a constant among the reads is an array."""
+    """One step: reads and writes are buffers, by number; a constant among the reads is an array.
+
+    kind  of FIELDS in firmware/ucorr/format.py; op: what the node was that it came of
+    """
 
     kind: str
     reads: tuple[int | Ints, ...]
     writes: int
     words: dict[str, Any]
+    op: str
 
     @property
     def buffers(self) -> tuple[int, ...]:
@@ -102,10 +107,10 @@ class _Lowering:
 
     def add(self, kind: str, node: Node, **words: Any) -> None:
         reads = tuple(self.read(number) for number in node.inputs)
-        self.steps.append(Step(kind, reads, self.buffer(node.output), words))
+        self.steps.append(Step(kind, reads, self.buffer(node.output), words, node.op))
 
-    def layer(self, reads: int | Ints, writes: int, **words: Any) -> None:
-        self.steps.append(Step("layer", (reads,), writes, words))
+    def layer(self, node: Node, reads: int | Ints, writes: int, **words: Any) -> None:
+        self.steps.append(Step("layer", (reads,), writes, words, node.op))
 
 
 def _without_pads(network: Network) -> list[Node]:
@@ -173,7 +178,7 @@ def _conv(lowering: _Lowering, node: Node) -> None:
         groups = x.shape[-1]
         kernel = np.moveaxis(kernel, 3, 0).reshape(-1, *kernel.shape[1:3], 1)
     lowering.layer(
-        lowering.read(node.inputs[0]), lowering.buffer(node.output), input_shape=_image(x), kernel=kernel,
+        node, lowering.read(node.inputs[0]), lowering.buffer(node.output), input_shape=_image(x), kernel=kernel,
         stride=words["stride"], dilation=words["dilation"], padding=words["padding"], groups=groups, bias=words["bias"],
         accumulator=_accumulator(x, words["bias"]), **_typecodes(x, out), **_scale(words),
     )  # fmt: skip
@@ -198,7 +203,7 @@ def _dense(lowering: _Lowering, node: Node) -> None:
     ]
     multiplier, shift = (np.array(part) for part in zip(*pairs, strict=True))
     lowering.layer(
-        lowering.read(node.inputs[0]), lowering.buffer(node.output), input_shape=(x.shape[0], 1, x.shape[1]),
+        node, lowering.read(node.inputs[0]), lowering.buffer(node.output), input_shape=(x.shape[0], 1, x.shape[1]),
         kernel=kernel[:, None, None, :], kernel_zero_point=zero, bias=words["bias"], rounding="once",
         **_typecodes(x, out), **_scale({**words, "multiplier": multiplier, "shift": shift}),
     )  # fmt: skip
@@ -215,11 +220,11 @@ def _transpose_conv(lowering: _Lowering, node: Node) -> None:
     spread = Tensor(f"{x.name} spread", (1, *spans, x.shape[3]), x.dtype, x.scale, x.zero_point)
     between = lowering.add_buffer(spread)
     reads = (lowering.read(node.inputs[0]),)
-    lowering.steps.append(
-        Step("expand", reads, between, {"shape": _image(x), "stride": stride, "padding": pads, "value": x.zero_point})
-    )
+    spreading = {"shape": _image(x), "stride": stride, "padding": pads, "value": x.zero_point}
+    spreading["dtype"] = TYPECODES[str(x.dtype)]
+    lowering.steps.append(Step("expand", reads, between, spreading, node.op))
     lowering.layer(
-        between, lowering.buffer(node.output), input_shape=spread.shape[1:], kernel=kernel[:, ::-1, ::-1],
+        node, between, lowering.buffer(node.output), input_shape=spread.shape[1:], kernel=kernel[:, ::-1, ::-1],
         bias=words["bias"], accumulator=_accumulator(x, words["bias"]), **_typecodes(x, out), **_scale(words),
     )  # fmt: skip
 
@@ -228,7 +233,7 @@ def _sum_of_rows(lowering: _Lowering, node: Node, outer: int, n: int, inner: int
     """A layer that sums n items at a distance of `inner`, `outer` times: rows of `inner` columns, n by n."""
     x, out = lowering.tensor(node.inputs[0]), lowering.tensor(node.output)
     lowering.layer(
-        lowering.read(node.inputs[0]), lowering.buffer(node.output), input_shape=(outer * n, inner, 1),
+        node, lowering.read(node.inputs[0]), lowering.buffer(node.output), input_shape=(outer * n, inner, 1),
         kernel=np.ones((1, n, 1, 1), np.int8), stride=(n, 1), accumulator="int32", **_typecodes(x, out), **words,
     )  # fmt: skip
 
@@ -299,18 +304,24 @@ def _rescale(lowering: _Lowering, node: Node) -> None:
     }  # fmt: skip
     source = lowering.read(node.inputs[0])
     if words.get("negative_multiplier") is None:
-        lowering.layer(source, lowering.buffer(node.output), **shared)
+        lowering.layer(node, source, lowering.buffer(node.output), **shared)
         return
     zero = words["output_zero_point"]
     above, below = lowering.add_buffer(out), lowering.add_buffer(out)
-    lowering.layer(source, above, **{**shared, "activation_min": zero})
+    lowering.layer(node, source, above, **{**shared, "activation_min": zero})
     factor = {"multiplier": words["negative_multiplier"], "shift": words["negative_shift"]}
-    lowering.layer(source, below, **{**shared, **factor, "activation_max": zero})
-    exact = {"a_multiplier": ADDING, "a_shift": 0, "b_multiplier": ADDING, "b_shift": 0, "multiplier": ADDING}
+    lowering.layer(node, source, below, **{**shared, **factor, "activation_max": zero})
+    exact: dict[str, Any] = {
+        "a_multiplier": ADDING,
+        "a_shift": 0,
+        "b_multiplier": ADDING,
+        "b_shift": 0,
+        "multiplier": ADDING,
+    }
     exact |= {"shift": -13, "a_zero_point": zero, "b_zero_point": zero, "output_zero_point": zero}
-    shapes = {"a_shape": (x.size,), "b_shape": (x.size,)}
+    exact |= {"a_shape": (x.size,), "b_shape": (x.size,), "dtype": TYPECODES[str(out.dtype)]}
     made = lowering.buffer(node.output)
-    lowering.steps.append(Step("add", (above, below), made, {**shapes, "dtype": TYPECODES[str(out.dtype)], **exact}))
+    lowering.steps.append(Step("add", (above, below), made, exact, node.op))
 
 
 def _softmax(lowering: _Lowering, node: Node) -> None:

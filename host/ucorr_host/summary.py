@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .compile import LEVELS, Compiled, Part
+from .lower import WEIGHTED
 
 COLUMNS = ("step", "output", "MACs", "weights", "code", "scratch", "reads", "writes", "alive")
 
@@ -61,8 +62,8 @@ def _step(compiled: Compiled, n: int, part: Part) -> dict[str, Any]:
 def kind(part: Part) -> str:
     """What a step is called: of a layer, what its shapes make it."""
     spec = part.spec
-    if spec is None:
-        return part.step.kind
+    if part.step.op not in WEIGHTED or spec is None:
+        return part.step.op if spec is not None else part.step.kind
     out, kh, kw, depth = spec.kernel_shape
     if spec.input_shape[:2] == (1, 1):
         return f"dense {depth}->{out}"

@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from .cli_networks import budget_option, convert, core_option, json_option, network_info, run
+
 port_option = click.option(
     "--port", envvar="UCORR_PORT", metavar="PORT", help="Serial port of the board, or $UCORR_PORT."
 )
@@ -21,7 +23,6 @@ ports_option = click.option(
     "--port", "ports", multiple=True, envvar="UCORR_PORT", metavar="PORT",
     help="Serial port of the board, or $UCORR_PORT; repeat it for several boards.",
 )  # fmt: skip
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
 resume_option = click.option(
     "--resume", is_flag=True, help="Don't soft-reset the board first; what is in its memory stays."
 )
@@ -71,12 +72,32 @@ def main() -> None:
     """Integer cross-correlation on MicroPython boards, bit for bit as on the desk."""
 
 
+main.add_command(convert)
+main.add_command(run)
+
+
 @main.command()
+@click.argument("model", type=click.Path(dir_okay=False), required=False)
+@core_option
+@budget_option
+@click.option("--picture", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the memory plan, a PNG.")
 @port_option
 @resume_option
 @json_option
-def info(port: str | None, resume: bool, as_json: bool) -> None:
-    """Tell what a board can do, or, without --port, what this desk can."""
+def info(
+    model: str | None,
+    core: str,
+    budget: int | None,
+    picture: str | None,
+    port: str | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Tell what a board can do, or what MODEL, a .tflite file, takes on one, or, without both, what this desk can."""
+    if model:
+        told, text = network_info(model, core, budget, picture)
+        click.echo(json.dumps(told, indent=1) if as_json else text)
+        return
     rows = board_info(port, resume) if port else desk_info()
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -235,10 +256,10 @@ def image_problem(image: str, kernel: str, **words: Any) -> Any:
     return Problem(kernel, "Correlate2D", weights, pixels.shape, {"dtype": "B", **options, **words}, pixels)
 
 
-@main.command()
+@main.command("filter")
 @geometry
 @click.argument("output", type=click.Path(dir_okay=False))
-def run(image: str, kernel: str, output: str, **words: Any) -> None:
+def filter_(image: str, kernel: str, output: str, **words: Any) -> None:
     """Filter the grey of IMAGE with KERNEL and write the result to OUTPUT, a PNG.
 
     KERNEL is a name (sobel-x, sobel-y, gaussian, sharpen, laplacian, edge-pair, identity) or a text file
