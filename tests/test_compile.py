@@ -13,7 +13,7 @@ import steps
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from tflite_writer import Model
+from tflite_writer import two_layers
 from ucorr import format as layout
 from ucorr_host import arena, load_tflite
 from ucorr_host.compile import compile
@@ -161,30 +161,15 @@ def test_a_file_holds_every_step_where_the_format_says(case, core):
             assert words["out_dtype"] == ord(part.spec.out_dtype)
 
 
-def model():
-    """Two layers of one shape and scale, so that they have the same code."""
-    made = Model()
-    shape, scale = (1, 8, 8, 4), np.float32(0.05)
-    x = made.tensor(shape, np.int8, None, scale, name="image")
-    for n in range(2):
-        kernel = made.tensor((4, 3, 3, 4), np.int8, np.full((4, 3, 3, 4), 3 + n, np.int8), scale)
-        bias = made.tensor((4,), np.int32, np.arange(4, dtype=np.int32), scale * scale)
-        y = made.tensor(shape, np.int8, None, scale, name=f"map {n}")
-        words = {"Padding": 0, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
-        made.operator("CONV_2D", [x, kernel, bias], [y], "Conv2DOptions", **words)
-        x = y
-    return made.build([0], [x])
-
-
 def test_layers_of_one_shape_share_their_code():
-    compiled = compile(load_tflite(model()), "cortex-m4")
+    compiled = compile(load_tflite(two_layers()), "cortex-m4")
     assert [part.code is None for part in compiled.parts] == [False, False]
     assert len(compiled.codes) == 1
     assert compiled.to_bytes().count(compiled.codes[0]) == 1
 
 
 def test_a_budget_takes_the_smaller_packing_and_says_what_is_too_little():
-    network = load_tflite(model())
+    network = load_tflite(two_layers())
     whole = sum(part.weight_bytes for part in compile(network, "cortex-m4").parts)
     packed = compile(network, "cortex-m4", whole - 1)
     assert sorted(part.code.packing for part in packed.parts) == ["compact", "fast"]
@@ -196,7 +181,7 @@ def test_a_budget_takes_the_smaller_packing_and_says_what_is_too_little():
 
 def test_an_unknown_core_is_one_sentence():
     with pytest.raises(ValueError, match="core: 'cortex-m5', wanted one of any cortex-m0plus"):
-        compile(load_tflite(model()), "cortex-m5")
+        compile(load_tflite(two_layers()), "cortex-m5")
 
 
 def test_the_crc_without_binascii_is_that_of_zip(monkeypatch):
@@ -211,7 +196,7 @@ def test_the_crc_without_binascii_is_that_of_zip(monkeypatch):
     ("at", "words"), [(0, "begin as a network's file"), (5, "version 2 "), (8, "that it tells"), (99, "CRC")]
 )
 def test_a_file_that_was_changed_is_refused(at, words):
-    data = bytearray(compile(load_tflite(model())).to_bytes())
+    data = bytearray(compile(load_tflite(two_layers())).to_bytes())
     data[at] += 1
     with pytest.raises(ValueError, match=f"model: .*{words}"):
         layout.check(bytes(data))

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import ucorr
 from commands import command
+from tflite_writer import two_layers
 from ucorr_host.micropython import executable, package_dir
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BOARD, DESK, BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BOARD, DESK, NETWORK, BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_board_example_says_what_its_comments_promise():
@@ -28,6 +29,13 @@ def test_the_board_example_says_what_its_comments_promise():
 def test_the_examples_run_on_the_desk(example):
     done = command("python", "-c", example)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_example_of_a_network_runs(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(two_layers())
+    done = command("python", "-c", NETWORK, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "model.ucorr").stat().st_size > 500
 
 
 def test_the_commands_and_targets_that_the_readme_names_exist():

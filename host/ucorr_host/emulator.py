@@ -19,6 +19,7 @@ from ucorr.codegen.plan import Plan, select
 from unicorn import arm_const
 
 from . import board_side, cycles
+from .compile import LEVELS
 from .micropython import TargetError
 
 PAGE = 4096
@@ -37,11 +38,11 @@ class Core:
 
 
 CORES = {
-    "cortex-m0plus": Core(arm_const.UC_CPU_ARM_CORTEX_M0, 6),
-    "cortex-m3": Core(arm_const.UC_CPU_ARM_CORTEX_M3, 6),
-    "cortex-m4": Core(arm_const.UC_CPU_ARM_CORTEX_M4, 8),
-    "cortex-m7": Core(arm_const.UC_CPU_ARM_CORTEX_M7, 8),
-    "cortex-m33": Core(arm_const.UC_CPU_ARM_CORTEX_M33, 8),
+    "cortex-m0plus": Core(arm_const.UC_CPU_ARM_CORTEX_M0, LEVELS["cortex-m0plus"]),
+    "cortex-m3": Core(arm_const.UC_CPU_ARM_CORTEX_M3, LEVELS["cortex-m3"]),
+    "cortex-m4": Core(arm_const.UC_CPU_ARM_CORTEX_M4, LEVELS["cortex-m4"]),
+    "cortex-m7": Core(arm_const.UC_CPU_ARM_CORTEX_M7, LEVELS["cortex-m7"]),
+    "cortex-m33": Core(arm_const.UC_CPU_ARM_CORTEX_M33, LEVELS["cortex-m33"]),
 }
 
 
