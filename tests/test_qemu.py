@@ -144,6 +144,8 @@ def test_the_tables_are_made_from_the_results(tmp_path):
     assert "| a | – | **2.04** | 1.40 | – | 10.2 | 1,000 | 512 | 64 |" in text
     assert "| a signal | – | – | – | – | – | – | – | – |" in text
     assert "| 3x3 on 9x9 | 1.00 | 1.40 | 1,000 | 64 | 1.00 | 1.40 | 1,000 | 64 |" in text
+    assert "| layer | Cortex-M4 | Cortex-M0 | Cortex-M3 | Cortex-M7 | Cortex-M33 | RV32IMAC |" in text
+    assert "| scratch | M0+: instructions/MAC | cycles | code, bytes | scratch |" in text
     assert "| a | 20.0 | – | – | – | – | – |" in text
     assert "The reference: 1.5 ms." in text
     assert (
