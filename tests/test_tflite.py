@@ -9,6 +9,7 @@ from typing import Any
 import graphs
 import numpy as np
 import pytest
+import tflite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -141,11 +142,28 @@ WORDS = (0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, 0x7FC00000)  # the last is a 
 KINDS = (0.4, 0.2, 0.2, 0.16, 0.02, 0.02)  # few that move all that follows
 
 
+def vectors(model: bytes) -> list[tuple[int, int]]:
+    """(offset, bytes) of shapes, scales, weights and lists of tensors: a change there leaves the file in one piece."""
+    begin = np.frombuffer(model, np.uint8).ctypes.data
+    root = tflite.Model.GetRootAs(model, 0)
+    graph = root.Subgraphs(0)
+    found = [root.Buffers(n).DataAsNumpy() for n in range(root.BuffersLength())]
+    for n in range(graph.TensorsLength()):
+        tensor = graph.Tensors(n)
+        found.append(tensor.ShapeAsNumpy())
+        if (quantization := tensor.Quantization()) is not None:
+            found += [quantization.ScaleAsNumpy(), quantization.ZeroPointAsNumpy()]
+    for n in range(graph.OperatorsLength()):
+        found += [graph.Operators(n).InputsAsNumpy(), graph.Operators(n).OutputsAsNumpy()]
+    return [(v.ctypes.data - begin, v.nbytes) for v in found if not isinstance(v, int) and v.nbytes]
+
+
 def mutant(rng: np.random.Generator, model: bytes) -> bytes:
-    """A model with a few bytes, words or stretches of it changed."""
-    data = bytearray(model)
-    for _ in range(int(rng.integers(1, 3))):
-        at = int(rng.integers(0, len(data)))
+    """A model with a byte, a word or a stretch of it changed, or two; half of them where values stand."""
+    data, places = bytearray(model), vectors(model)
+    for _ in range(int(rng.choice([1, 1, 1, 2]))):
+        start, length = places[int(rng.integers(len(places)))] if rng.random() < 0.5 else (0, len(data))
+        at = min(start + int(rng.integers(length)), len(data) - 1)
         kind = rng.choice(6, p=KINDS)
         if kind == 0:
             data[at] ^= 1 << int(rng.integers(0, 8))
