@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ucorr_host import reference
 from ucorr_host.compile import Compiled
 from ucorr_host.lower import Step
+from ucorr_host.op_problems import expanded
 
 Ints = NDArray[Any]
 SCALE = ("multiplier", "shift", "input_zero_point", "output_zero_point", "activation_min", "activation_max")
@@ -60,16 +61,3 @@ def done(step: Step, values: list[Ints], spec: Any) -> Ints:
         return np.concatenate([value.reshape(words["outer"], -1) for value in values], axis=1)
     assert step.kind == "expand"
     return expanded(values[0].reshape(words["shape"]), words["stride"], words["padding"], words["value"])
-
-
-def expanded(x: Ints, stride: tuple[int, int], padding: Any, value: int) -> Ints:
-    """x with value between its rows and columns and around it; a negative padding crops."""
-    height, width, depth = x.shape
-    spread = np.full(((height - 1) * stride[0] + 1, (width - 1) * stride[1] + 1, depth), value, x.dtype)
-    spread[:: stride[0], :: stride[1]] = x
-    for axis, (before, after) in enumerate(padding):
-        spread = np.take(spread, range(max(0, -before), spread.shape[axis] - max(0, -after)), axis=axis)
-        widths = [(0, 0)] * 3
-        widths[axis] = max(0, before), max(0, after)
-        spread = np.pad(spread, widths, constant_values=value)
-    return spread

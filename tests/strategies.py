@@ -1,4 +1,4 @@
-"""Whole valid problems for Hypothesis: a layer, its words, and an input.
+"""Whole valid problems for Hypothesis: a layer, its words, and its inputs.
 
 Sizes and words are drawn; the bulk of numbers comes from a seeded NumPy generator, so an
 example stays small enough to shrink. Scales are chosen from the accumulator's bound, so most
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from ucorr.fixedpoint import ITEMSIZE, LIMITS
+from ucorr_host.op_problems import OPS, OpProblem
 from ucorr_host.problems import LAYERS, Problem
 
 SMALL = {"b": (-128, 127), "h": (-32768, 32767)}
@@ -163,3 +164,100 @@ def scale(draw: Any, options: dict[str, Any], reach: int, outputs: int, exact: b
     if draw(st.integers(0, 2)) == 0:
         low = draw(st.one_of(st.just(lo), st.integers(lo, hi - quarter)))
         options["activation_min"], options["activation_max"] = low, draw(st.integers(low + quarter // 2, hi))
+
+
+@st.composite
+def op_problems(draw: Any, layers: tuple[str, ...] = OPS) -> OpProblem:
+    """An OpProblem: a layer without weights."""
+    layer = draw(st.sampled_from(layers))
+    options: dict[str, Any] = {}
+    if layer not in ("Lookup", "Softmax"):
+        options["dtype"] = draw(st.sampled_from("bbbBh" if layer in ("Add", "Sub", "Mul") else "bbBhH"))
+    lo, hi = LIMITS[options.get("dtype", "b")]
+    shape = tuple(draw(st.lists(st.integers(1, 6), min_size=3, max_size=3)))
+    shapes: list[tuple[int, ...]] = [shape]
+    args: tuple[Any, ...] = (shape,)
+    if layer.endswith("Pool2D"):
+        size, shape = pool(draw, options)
+        args, shapes = (size, shape), [shape]
+        activation_range(draw, options, lo, hi)
+    elif layer in ("Add", "Sub", "Mul"):
+        other = tuple(draw(st.sampled_from([n, n, 1])) for n in shape)[draw(st.integers(0, 2)) :]
+        pair = draw(st.permutations([shape, other]))
+        args, shapes = tuple(pair), list(pair)
+        two_scales(draw, layer, options)
+        activation_range(draw, options, lo, hi)
+    elif layer == "Lookup":
+        options["dtype"] = draw(st.sampled_from("bB"))
+        lo, hi = LIMITS[options["dtype"]]
+        args, shapes = (numbers(draw, -128, 127, 256).tolist(), shape[0] * shape[1]), [(shape[0] * shape[1],)]
+    elif layer == "Softmax":
+        rows, classes = shape[0], draw(st.sampled_from([2, 3, 10, 12, 50, 300, 1]))
+        args, shapes = (classes, rows), [(rows, classes)]
+        options = {
+            "multiplier": draw(st.integers(1 << 30, (1 << 31) - 1)),
+            "shift": draw(st.one_of(*[st.integers(20, 27)] * 7, st.integers(0, 31))),
+        }
+    elif layer == "Pad":
+        options["value"] = draw(st.integers(lo, hi))
+        args = shape, [draw(st.tuples(st.integers(0, 2), st.integers(0, 2))) for _ in shape]
+    elif layer == "Concatenate":
+        lengths = tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=4)))
+        args, shapes = (lengths, shape[0]), [(shape[0], n) for n in lengths]
+    else:
+        options |= {"value": draw(st.integers(lo, hi)), "stride": shape_of_steps(draw), "padding": []}
+        for n, step in zip(shape, options["stride"], strict=False):
+            before = draw(st.integers(-2 * step, 4))
+            least = -2 * step if before >= 0 else 0
+            span = (n - 1) * step + 1 + before
+            options["padding"].append((before, draw(st.integers(max(least, 1 - span), max(4, 1 - span)))))
+    inputs = tuple(numbers(draw, lo, hi, one).astype(np.dtype(options.get("dtype", "b"))) for one in shapes)
+    return OpProblem("drawn", layer, args, options, inputs)
+
+
+def shape_of_steps(draw: Any) -> tuple[int, int]:
+    return draw(st.integers(1, 3)), draw(st.integers(1, 3))
+
+
+def activation_range(draw: Any, options: dict[str, Any], lo: int, hi: int) -> None:
+    """Sometimes an activation range of at least a quarter of the dtype's."""
+    if draw(st.integers(0, 2)) == 0:
+        low = draw(st.integers(lo, hi - (hi - lo) // 4))
+        options["activation_min"], options["activation_max"] = low, draw(st.integers(low + (hi - lo) // 4, hi))
+
+
+def pool(draw: Any, options: dict[str, Any]) -> tuple[tuple[int, int], tuple[int, int, int]]:
+    """(size, shape) of a pool; its stride and padding go to options."""
+    size = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    options["stride"] = shape_of_steps(draw)
+    pads = [(draw(st.integers(0, n - 1)), draw(st.integers(0, n - 1))) for n in size]
+    options["padding"] = draw(st.sampled_from(["same", "valid", pads]))
+    least = [n - sum(pad) if options["padding"] == pads else n for n, pad in zip(size, pads, strict=True)]
+    height, width = (draw(st.integers(max(1, n), 8)) for n in least)
+    return size, (height, width, draw(st.integers(1, 5)))
+
+
+def two_scales(draw: Any, layer: str, options: dict[str, Any]) -> None:
+    """Zero points and scales of a sum or a product, most outputs being neither saturated nor zero."""
+    lo, hi = LIMITS[options["dtype"]]
+    wide = options["dtype"] == "h"
+    zeros = st.just(0) if wide else st.integers(lo, hi)
+    options |= {
+        "a_zero_point": draw(zeros),
+        "b_zero_point": draw(zeros),
+        "output_zero_point": draw(st.integers(lo, hi)),
+    }
+    names = ("", "a_", "b_") if layer != "Mul" else ("",)
+    most = 0 if wide or layer != "Mul" else 14
+    if draw(st.integers(0, 7)) == 7:  # anything that is allowed
+        for name in names:
+            options[name + "multiplier"] = draw(
+                st.one_of(st.integers(1 << 30, (1 << 31) - 1), st.sampled_from([0, 1, 0x7FFFFFFF]))
+            )
+            options[name + "shift"] = draw(st.integers(-31, 0 if name else most))
+        return
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    usual = {"Mul": -14 if wide else -6}.get(layer, -14 if wide else -19)
+    for name in names:
+        options[name + "multiplier"] = int(rng.integers(1 << 30, 1 << 31))
+        options[name + "shift"] = int(rng.integers(-2, 1) if name else rng.integers(usual, usual + 3))

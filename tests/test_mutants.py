@@ -32,6 +32,9 @@ LAYERS, SCALING, CHECKS = (f"ucorr_host/reference/{name}.py" for name in ("layer
 LOOPS = "test_reference.py::test_a_named_problem_equals_nested_loops_of_python_ints"
 RAMP = "test_reference.py::test_every_half_of_a_ramp_is_rounded_as_often_as_it_should"
 RAMPS = "test_backends.py::test_rounding_once_for_twice_would_be_seen_and_twice_for_once"
+OPS = "test_ops.py::test_a_named_problem_allocates_nothing"
+OP_RAMP = "test_ops.py::test_every_half_of_a_ramp_is_rounded_as_it_should"
+PORTABLE_OPS, VIPER_PASSES_OPS = "ucorr/backends/portable_ops.py", "ucorr/backends/viper_ops_passes.py"
 ON_DESK, ON_VIPER = "-cpython/portable]", "-micropython/viper]"
 
 # what is wrong, file, line, its replacement, the test that kills it
@@ -162,6 +165,22 @@ MUTANTS = [
      "left = min(spec.padding[1][1], shape.columns)",
      "test_emulated.py::test_generated_code_stays_within_its_instructions[cortex-m0plus]"),
     ("group forgotten", PORTABLE, "first += depth", "first += 0", f"{BACKENDS}[conv groups{ON_DESK}"),
+    ("truncation", PORTABLE_OPS, "half = count // 2", "half = 0", f"{OPS}[average pool-cpython/portable]"),
+    ("padding counted", PORTABLE_OPS, "count = (end - rows) * (last - columns)", "count = op.size[0] * op.size[1]",
+     f"{OPS}[average pool-cpython/portable]"),
+    ("wrong zero point sign", PORTABLE_OPS, "b[q] - zero_b", "b[q] + zero_b", f"{OPS}[add-cpython/portable]"),
+    ("sum for difference", PORTABLE_OPS, "-other if minus else other", "other", f"{OPS}[sub-cpython/portable]"),
+    ("repeats not", PORTABLE_OPS, "[0 if n == 1 else 1 for n in op.b_shape]", "[1 for n in op.b_shape]",
+     f"{OPS}[add repeating-cpython/portable]"),
+    ("steps too few", PORTABLE_OPS, "for _ in range(3):", "for _ in range(1):",
+     f"{OPS}[softmax-cpython/portable]"),
+    ("truncation", VIPER_PASSES_OPS, "half = count >> 1", "half = 0", f"{OPS}[average pool-micropython/viper]"),
+    ("halves up", VIPER_PASSES_OPS, "v += v >> 31", "v += 0", f"{OP_RAMP}[micropython/viper]"),
+    ("truncation", VIPER_PASSES_OPS, "job[SCALES + 2 + s] + 32) >> 6", "job[SCALES + 2 + s]) >> 6",
+     f"{OP_RAMP}[micropython/viper]"),
+    ("wrong pad side", "ucorr/ops.py", "sum([pad[0] * step", "sum([pad[1] * step", f"{OPS}[pad-cpython/portable]"),
+    ("crop forgotten", "ucorr/ops.py", "skip = (max(0, -before) + step - 1) // step", "skip = 0",
+     f"{OPS}[expand-cpython/portable]"),
 ]  # fmt: skip
 
 

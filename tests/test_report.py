@@ -9,7 +9,7 @@ import shutil
 import pytest
 from commands import assert_one_sentence, command
 from serial_board import MutePort, SerialBoard
-from ucorr_host.named import named
+from ucorr_host.named import everything
 from ucorr_tools import report
 from ucorr_tools.board import Board
 from ucorr_tools.deploy import deploy, package_files
@@ -49,7 +49,7 @@ def test_verify_goes_through_all_boards(two_boards):
         board.remove("/lib/ucorr/spec.mpy")
     result = command("ucorr", "verify", "--port", first.port, "--port", second.port)
     assert_one_sentence(result, "1 of 2 boards failed", second.port, "can't import ucorr")
-    count = 2 * len(named())
+    count = 2 * len(everything())
     assert f"{count} of {count} equal the reference bit for bit" in result.stdout
 
 
@@ -66,7 +66,7 @@ def test_a_report_tells_board_backends_problems_and_hashes(two_boards, tmp_path)
     assert board["folder"] == "/lib/ucorr"
     assert (board["board"]["arch"], board["backends"]) == ("x64", ON_LINUX)
     assert [row["problem"] for row in board["rows"] if not row["equal"]] == []
-    assert len(board["rows"]) == 2 * len(named())
+    assert len(board["rows"]) == 2 * len(everything())
     assert {row["name"].rpartition(".")[0] for row in board["files"]} == {name[:-3] for name in package_files()}
     assert {row["manifest"] for row in board["files"]} == {"equal"}
     assert all(re.fullmatch("[0-9a-f]{64}", row["sha256"]) for row in board["files"])
@@ -84,7 +84,7 @@ def test_a_page_shows_a_damaged_file_and_a_missing_one(two_boards, tmp_path):
     assert page.startswith("<!doctype html>")
     assert re.search(r"<td>version\.py</td><td>[0-9a-f]{64}</td><td class=bad>differs</td>", page)
     assert re.search(r"<td>own\.py</td><td>[0-9a-f]{64}</td><td class=bad>not in the manifest</td>", page)
-    assert len(re.findall(r"<td>equal</td>", page)) == 2 * len(named()) + len(package_files()) - 1
+    assert len(re.findall(r"<td>equal</td>", page)) == 2 * len(everything()) + len(package_files()) - 1
     assert "<script" not in page
     assert "http" not in page
 

@@ -113,9 +113,8 @@ def address_of(pointer: Any) -> Word:
     return Word(pointer.address if isinstance(pointer, Pointer) else pointer)
 
 
-def load() -> ModuleType:
-    """backends/viper.py, its passes as this machine executes them."""
-    names = ("viper_passes", "viper")  # the second imports the first
+def load(*names: str) -> ModuleType:
+    """The last of some modules of backends, which imports the others, as this machine executes them."""
     with patch.dict(sys.modules, micropython=SimpleNamespace(viper=viper, const=lambda value: value)):
         for name in names:
             path = Path(ucorr.backends.__file__).with_name(f"{name}.py")

@@ -18,17 +18,36 @@ with Tidy():
     from .version import __version__
 
 __all__ = [
+    "Add",
+    "AveragePool2D",
+    "Concatenate",
     "Conv2D",
     "Correlate1D",
     "Correlate2D",
     "Dense",
     "DepthwiseConv2D",
+    "Expand",
     "Layer",
+    "Lookup",
+    "MaxPool2D",
+    "Mul",
+    "Pad",
+    "Softmax",
     "Spec",
+    "Sub",
     "__version__",
     "info",
     "peak",
 ]
+
+
+def __getattr__(name):
+    """Layers without weights take room in the heap only where they are used."""
+    if name not in __all__:
+        raise AttributeError("module 'ucorr' has no attribute %r" % name)
+    with Tidy():
+        # not `from . import ops`, which would ask here for "ops"
+        return getattr(__import__("ucorr.ops", None, None, (name,)), name)
 
 
 def info():

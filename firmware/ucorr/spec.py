@@ -97,6 +97,26 @@ def source_index(index, size, border):
     return -index if index < 0 else 2 * (size - 1) - index
 
 
+def pads_of(padding, sizes, extents, strides):
+    """((top, bottom), (left, right)) of the word `padding`, for windows of `extents` rows and columns."""
+    if isinstance(padding, str):
+        one_of("padding", padding, ("valid", "same"))
+        pads = []
+        for axis in (0, 1):
+            size, step = sizes[axis], strides[axis]
+            total = max(0, ((size - 1) // step) * step + extents[axis] - size)
+            pads.append((total // 2, total - total // 2) if padding == "same" else (0, 0))
+        return tuple(pads)
+    try:
+        (top, bottom), (left, right) = padding
+    except (TypeError, ValueError):
+        raise TypeError("padding: %r, wanted 'valid', 'same' or ((top, bottom), (left, right))" % (padding,))
+    return (
+        (integer("padding", top, 0, 65535), integer("padding", bottom, 0, 65535)),
+        (integer("padding", left, 0, 65535), integer("padding", right, 0, 65535)),
+    )
+
+
 class Spec:
     """One layer, checked.
 
@@ -129,6 +149,8 @@ class Spec:
     are not proven enough; taps per output; weights_bytes;
     macs (nominal: padded taps count).
     """
+
+    family = ""  # of backends/__init__.py
 
     def __init__(
         self,
@@ -211,22 +233,7 @@ class Spec:
     def _set_padding(self, padding):
         kh, kw = self.kernel_shape[1:3]
         extent = ((kh - 1) * self.dilation[0] + 1, (kw - 1) * self.dilation[1] + 1)
-        if isinstance(padding, str):
-            one_of("padding", padding, ("valid", "same"))
-            pads = []
-            for axis in (0, 1):
-                size, step = self.input_shape[axis], self.stride[axis]
-                total = max(0, ((size - 1) // step) * step + extent[axis] - size)
-                pads.append((total // 2, total - total // 2) if padding == "same" else (0, 0))
-        else:
-            try:
-                (top, bottom), (left, right) = padding
-            except (TypeError, ValueError):
-                raise TypeError("padding: %r, wanted 'valid', 'same' or ((top, bottom), (left, right))" % (padding,))
-            pads = []
-            for before, after in ((top, bottom), (left, right)):
-                pads.append((integer("padding", before, 0, 65535), integer("padding", after, 0, 65535)))
-        self.padding = tuple(pads)
+        self.padding = pads = pads_of(padding, self.input_shape, extent, self.stride)
         out = []
         for axis in (0, 1):
             size, (before, after) = self.input_shape[axis], pads[axis]

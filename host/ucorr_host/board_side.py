@@ -59,6 +59,8 @@ def make(message, kernel):
         return ucorr.Layer(ucorr.Spec(**options), backend)
     if kernel is not None:
         args[0] = kernel
+    if message["layer"] == "Softmax":
+        args[0] = array("i", args[0])
     return getattr(ucorr, message["layer"])(*args, backend=backend, **options)
 
 
@@ -104,20 +106,37 @@ def solve(message, payload):
              kernel or weights), offset (bytes that both views start off their guard), repeat
              (timed runs), locked (the timed runs happen under heap_lock()), keep (the same message
              will come again: keep the layer)
-    payload  the input's bytes
+    payload  the input's bytes, or those of several inputs
     returns  (answer, output bytes); the answer tells backend, out_shape, kernel, shift,
              worst_error, sizes, the best time of a run and the time to make the layer in the
              clock's unit, the heap kept by the layer in bytes (MicroPython) and whether all
              guard bytes are intact
     """
     layer, told, at = made(message, payload)
-    data = memoryview(payload)[at:]
-    spec = layer.spec
+    spec = getattr(layer, "spec", layer)  # a layer without weights is its own
     offset = message.get("offset", 0)
-    before, x = framed(len(data), offset * ITEMSIZE[spec.dtype], data)
+    inputs = []
+    for length in getattr(spec, "lengths", (None,)):
+        step = ITEMSIZE[spec.dtype]
+        data = memoryview(payload)[at:] if length is None else memoryview(payload)[at : at + length * step]
+        at += len(data)
+        before, x = framed(len(data), offset * step, data)
+        inputs.append((data, before, x))
+    first, second = inputs[0][2], None
+    if message["layer"] == "Concatenate":
+        first = tuple([x for _, _, x in inputs])
+    elif len(inputs) == 2:
+        second = inputs[1][2]
     size = ITEMSIZE[spec.out_dtype]
     after, out = framed(spec.output_length * size, offset * size)
-    layer(x, out)
+
+    def call():
+        if second is None:
+            layer(first, out)
+        else:
+            layer(first, second, out)
+
+    call()
     unit, now, elapsed = clock
     best = None
     for _ in range(message.get("repeat", 0)):
@@ -125,14 +144,16 @@ def solve(message, payload):
         if message.get("locked"):
             heap_lock()
         try:
-            layer(x, out)
+            call()
         finally:
             if message.get("locked"):
                 heap_unlock()
         took = elapsed(now(), start)
         if took is not None and (best is None or took < best):
             best = took
-    untouched = x == data and framed_well(before, x) and framed_well(after, out)
+    untouched = framed_well(after, out)
+    for data, before, x in inputs:
+        untouched = untouched and x == data and framed_well(before, x)
     answer = {
         "backend": layer.backend,
         "out_shape": list(layer.out_shape),

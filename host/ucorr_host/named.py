@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ucorr.fixedpoint import LIMITS
 
+from .op_problems import OpProblem, named_ops
 from .problems import Problem
 
 SOBEL_X = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
@@ -52,8 +53,13 @@ def _small(*shape: int) -> Any:
     return np.random.default_rng(shape).integers(-1, 2, shape)
 
 
+def everything() -> list[Problem | OpProblem]:
+    """The problems of `ucorr verify`, with weights and without."""
+    return [*named(), *named_ops()]
+
+
 def named() -> list[Problem]:
-    """The problems of `ucorr verify`: every layer, type, border and arithmetic, in small."""
+    """Problems of layers with weights: every layer, type, border and arithmetic, in small."""
     image: dict[str, Any] = {"dtype": "B", "out_dtype": "b", "shift": -3}
     signal: dict[str, Any] = {"dtype": "h", "out_dtype": "h", "multiplier": 1518500250}
     around = ((2, 2), (2, 2))

@@ -125,6 +125,8 @@ def packed(message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], byt
 
     A Spec's weights likewise; other kernels stay where they are.
     """
+    if "kernel_bytes" in message:  # packed already, or without a kernel
+        return message, payload
     if message["layer"] == "Spec":
         kernel = np.array(message["options"]["weights"])
         slim = {**message, "options": {**message["options"], "weights": None}}

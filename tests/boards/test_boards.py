@@ -15,11 +15,11 @@ from commands import command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from strategies import problems
+from strategies import op_problems, problems
 from test_stream import LOCKED, OUTPUTS
 from ucorr.codegen.thumb_asm import ARMV6M, ARMV7EM
 from ucorr_host.micropython import TargetError
-from ucorr_host.named import layers, named
+from ucorr_host.named import everything, layers, named
 from ucorr_host.problems import Problem
 from ucorr_host.simulator import ask
 from ucorr_tools.board import BoardError
@@ -52,7 +52,7 @@ def run(rig: Any, problem: Problem, backend: str, **more: Any) -> Any:
     answer, data = rig.session.ask(problem.message(backend, **more), problem.payload())
     assert answer["backend"] == backend
     assert answer["guards_intact"]
-    return np.frombuffer(data, np.dtype(problem.options.get("out_dtype", "i"))).reshape(answer["out_shape"])
+    return np.frombuffer(data, problem.expected().dtype).reshape(answer["out_shape"])
 
 
 # Deployed by the commands that a user types
@@ -81,7 +81,7 @@ def test_the_commands_deploy_and_verify(rig, form):
     assert [row["problem"] for row in told["rows"] if not row["equal"]] == []
     ran = [name for name, state in told["backends"].items() if state == "ok"]
     assert sorted(ran) == sorted(BACKENDS.get(rig.machine.target, ["thumb", "viper", "portable"]))
-    assert len(told["rows"]) == sum(problem.taken_by(name, level) for problem in named() for name in ran)
+    assert len(told["rows"]) == sum(problem.taken_by(name, level) for problem in everything() for name in ran)
     assert probed["arch"] == ARCHITECTURES[rig.machine.target]
     assert probed["emitters"] == EMITTERS.get(rig.machine.target, ["viper", "native", "asm_thumb"])
     heap = int(imported.stdout) - before
@@ -116,8 +116,19 @@ def test_drawn_problems_equal_the_reference_on_every_backend(rig):
     rig.seen["drawn"] = ran
 
 
+def test_drawn_problems_without_weights_equal_the_reference_on_every_backend(rig):
+    @settings(max_examples=settings.default.max_examples // 2)
+    @given(problem=op_problems(), offset=st.integers(0, 3))
+    def check(problem, offset):
+        for backend in rig.backends:
+            if backend != "thumb":
+                assert_array_equal(run(rig, problem, backend, offset=offset), problem.expected(), strict=True)
+
+    check()
+
+
 @pytest.mark.parametrize("backend", ["viper", "thumb"])
-@pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
+@pytest.mark.parametrize("problem", everything(), ids=lambda problem: problem.name)
 def test_a_call_on_compiled_code_allocates_nothing(rig, problem, backend):
     if backend in rig.backends and problem.taken_by(backend, rig.session.level):
         assert_array_equal(run(rig, problem, backend, repeat=2, locked=True), problem.expected())
@@ -137,10 +148,11 @@ ALLOCATING = {
     "signal floats",
     "signal pair",
     "conv int16",
-}  # sums past 2**30, or int16 data with a multiplier
+    "softmax",
+}  # sums past 2**30, int16 data with a multiplier, products of 32 bits
 
 
-@pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
+@pytest.mark.parametrize("problem", everything(), ids=lambda problem: problem.name)
 def test_a_call_on_portable_allocates_only_where_sums_leave_small_ints(rig, problem):
     if problem.name in ALLOCATING:
         with pytest.raises(TargetError, match="MemoryError"):

@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from strategies import problems
 from ucorr_host import board_side
 from ucorr_host.micropython import package_dir
-from ucorr_host.named import named
+from ucorr_host.named import everything
 from ucorr_tools.qemu.firmware import WEBASSEMBLY, webassembly
 
 
@@ -58,7 +58,7 @@ def test_it_has_no_emitter_and_says_so(node):
     assert outcome[1]["portable"] == "ok"
 
 
-@pytest.mark.parametrize("problem", named(), ids=lambda problem: problem.name)
+@pytest.mark.parametrize("problem", everything(), ids=lambda problem: problem.name)
 def test_a_named_problem_equals_the_reference(node, problem):
     assert_array_equal(node.solve(problem), problem.expected(), strict=True)
 

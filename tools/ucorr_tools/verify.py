@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ucorr_host import board_side
-from ucorr_host.named import named
+from ucorr_host.named import everything
+from ucorr_host.op_problems import OpProblem
 from ucorr_host.problems import LEVEL, Problem, packed
 
 from .board import EXEC_SECONDS, Board, BoardError
@@ -63,7 +64,7 @@ def ask(
     return answer, data
 
 
-def check(board: Board, problem: Problem, backend: str) -> Row:
+def check(board: Board, problem: Problem | OpProblem, backend: str) -> Row:
     """One problem on one backend of the board."""
     answer, data = ask(board, problem.message(backend, repeat=1), problem.payload())
     if "error" in answer:
@@ -79,7 +80,7 @@ def check(board: Board, problem: Problem, backend: str) -> Row:
 
 
 def verify(
-    board: Board, problems: Sequence[Problem] | None = None, progress: Callable[[Row], None] | None = None
+    board: Board, problems: Sequence[Problem | OpProblem] | None = None, progress: Callable[[Row], None] | None = None
 ) -> tuple[dict[str, str], list[Row]]:
     """Every problem on every backend that the board has and that takes it.
 
@@ -90,7 +91,7 @@ def verify(
     backends = states(board)
     level = board.eval(LEVEL)
     rows = []
-    for problem in named() if problems is None else problems:
+    for problem in everything() if problems is None else problems:
         for backend, state in backends.items():
             if state == "ok" and problem.taken_by(backend, level):
                 row = check(board, problem, backend)

@@ -15,6 +15,9 @@ and a plan has
     run(x, out, scratch)   compute the layer; x and out are checked buffers, scratch an
                    array("i") of scratch_bytes. Allocates nothing.
 
+Layers without weights (ops.py) have a module of their own in each backend that takes them, `<backend>_ops`. The
+contract is the same but for run(sources, out): several inputs, no scratch.
+
 `out` equals the reference bit for bit. A backend that this firmware can't run
 fails when its module is imported; the reason is kept for `ucorr.info()`.
 """
@@ -31,13 +34,19 @@ def _import(name):
         from . import thumb as module
     elif name == "viper":
         from . import viper as module
-    else:
+    elif name == "portable":
         from . import portable as module
+    elif name == "viper_ops":
+        from . import viper_ops as module
+    elif name == "portable_ops":
+        from . import portable_ops as module
+    else:
+        raise NotImplementedError("only layers with weights")
     return module
 
 
 def probe(name):
-    """The backend's module, or a str saying why this firmware has none; tried once."""
+    """The module of a backend, or of `<backend>_ops`, or a str saying why this firmware has none; tried once."""
     if name not in _modules:
         try:
             with Tidy():
@@ -55,7 +64,7 @@ def choose(spec, backend=None, budget=None):
     if backend is not None and backend not in NAMES:
         raise ValueError("backend: %r, wanted one of %s" % (backend, " ".join(NAMES)))
     for name in NAMES if backend is None else (backend,):
-        module = probe(name)
+        module = probe(name + spec.family)
         reason = module if isinstance(module, str) else module.refuses(spec, budget)
         if reason is None:
             collect()  # what is made now stays: let it lie low in the heap
