@@ -28,8 +28,12 @@ def test_convert_writes_the_file_that_save_writes(tmp_path, model):
     result = command("ucorr", "convert", str(model), str(output), *words)
     assert (result.returncode, result.stderr) == (0, "")
     data = output.read_bytes()
-    layout.check(data)
-    at, size = layout.number(data, layout.LABELS_AT), layout.number(data, layout.LABELS)
+
+    def read(at, count):
+        return data[at : at + count]
+
+    layout.check(read, len(data))
+    at, size = layout.number(read, layout.LABELS_AT), layout.number(read, layout.LABELS)
     assert data[at : at + size] == b"one\ntwo\n"
     told = json.loads(result.stdout)
     assert (told["core"], told["file_bytes"]) == ("cortex-m4", len(data))

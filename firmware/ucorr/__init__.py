@@ -37,17 +37,19 @@ __all__ = [
     "Sub",
     "__version__",
     "info",
+    "load",
     "peak",
 ]
 
 
 def __getattr__(name):
-    """Layers without weights take room in the heap only where they are used."""
+    """Layers without weights and networks take room in the heap only where they are used."""
     if name not in __all__:
         raise AttributeError("module 'ucorr' has no attribute %r" % name)
     with Tidy():
         # not `from . import ops`, which would ask here for "ops"
-        return getattr(__import__("ucorr.ops", None, None, (name,)), name)
+        module = __import__("ucorr.network" if name == "load" else "ucorr.ops", None, None, (name,))
+        return getattr(module, name)
 
 
 def info():

@@ -104,6 +104,16 @@ def as_bytes(buffer):
     return uctypes.bytearray_at(uctypes.addressof(buffer), measure("buffer", buffer)[0])
 
 
+class _Slices:
+    def __getitem__(self, s):
+        return s
+
+
+def slice_of(first, behind):
+    """A slice that is made ahead of the call that uses it: making one allocates."""
+    return _Slices()[first:behind]
+
+
 def typed(buffer, dtype, length):
     """A view of a checked buffer whose items read and write as dtype, whatever its own type."""
     if not MICROPYTHON:

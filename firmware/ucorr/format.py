@@ -30,7 +30,8 @@ offset in the file, of a constant. Names that end in "_at" are offsets in the fi
     bias_at        int32, or int64 with accumulator 64; one per output channel; 0: none
     multiplier_at  int32, one per output channel; shift_at: int8, likewise
     table_at       lookup: 256 items of int8. softmax: 256 of int32
-    code_at        Thumb code, called as f(x, out, scratch, table); packed_at: its table
+    code_at        Thumb code, called as f(x, out, scratch, table), with two inputs of one shape as f(a, out, b, table);
+                   packed_at: its table
 
 dtypes are typecodes' characters as numbers; rounding is 1 for "once", 2 for "twice".
 """
@@ -71,17 +72,20 @@ FIELDS = {
 }
 
 
-def crc32(data, begin, end):
-    """The CRC-32 of data[begin:end], 0..2**32 - 1."""
+MOST = 1 << 24  # bytes of an arena, or of scratch: more than any board has
+
+
+def crc32(data, crc=0):
+    """The CRC-32 of data, 0..2**32 - 1; crc: that of what came before."""
     try:
         from binascii import crc32 as fast
 
-        return fast(memoryview(data)[begin:end]) & 0xFFFFFFFF
+        return fast(data, crc) & 0xFFFFFFFF
     except ImportError:  # a firmware without it; on halves, which stay small ints
         pass
-    high, low = 0xFFFF, 0xFFFF
-    for n in range(begin, end):
-        low ^= data[n]
+    high, low = (crc >> 16) ^ 0xFFFF, (crc & 0xFFFF) ^ 0xFFFF
+    for byte in data:
+        low ^= byte
         for _ in range(8):
             odd = low & 1
             low = low >> 1 | (high & 1) << 15
@@ -101,47 +105,64 @@ def fields(kind):
     return found
 
 
-def check(data):
-    """Nothing, or ValueError where data is no whole file of this version."""
-    if len(data) < HEADER or bytes(data[:5]) != MAGIC[:5]:
-        raise ValueError("model: %d bytes that don't begin as a network's file, wanted one" % len(data))
-    if bytes(data[5:8]) != MAGIC[5:]:
-        raise ValueError("model: version %d of the format, wanted %d" % (data[5], MAGIC[5]))
-    size, crc = unpack_from("<II", data, SIZE)
-    if size != len(data):
-        raise ValueError("model: %d bytes, wanted the %d that it tells" % (len(data), size))
-    found = crc32(data, CRC + 4, size)
+# A file is read piece by piece: read(at, count) gives `count` bytes from `at` on, or raises ValueError.
+
+
+def check(read, size):
+    """Nothing, or ValueError where a file of `size` bytes is no whole file of this version."""
+    if size < HEADER or bytes(read(0, 5)) != MAGIC[:5]:
+        raise ValueError("model: %d bytes that don't begin as a network's file, wanted one" % size)
+    version = bytes(read(5, 3))
+    if version != MAGIC[5:]:
+        raise ValueError("model: version %d of the format, wanted %d" % (version[0], MAGIC[5]))
+    told, crc = unpack_from("<II", read(SIZE, 8), 0)
+    if told != size:
+        raise ValueError("model: %d bytes, wanted the %d that it tells" % (size, told))
+    found = 0
+    for at in range(CRC + 4, size, 512):
+        found = crc32(read(at, min(512, size - at)), found)
     if crc != found:
         raise ValueError("model: CRC %08x, wanted the %08x that it tells" % (found, crc))
+    for at in (ARENA, SCRATCH):
+        if number(read, at) > MOST:
+            raise ValueError("model: an arena or scratch of %d bytes, wanted at most %d" % (number(read, at), MOST))
 
 
-def number(data, at):
+def number(read, at):
     """The unsigned number at a byte of the header."""
-    return unpack_from("<I", data, at)[0]
+    return unpack_from("<I", read(at, 4), 0)[0]
 
 
-def tensor(data, at):
+def tensor(read, at):
     """(place, typecode, scale, zero point, shape) of an input's or output's record."""
-    place, dtype, scale, zero_point, count = unpack_from("<iIfii", data, at)
-    return place, chr(dtype), scale, zero_point, unpack_from("<%di" % count, data, at + 20)
+    place, dtype, scale, zero_point, count = unpack_from("<iIfii", read(at, 20), 0)
+    if not 0 < count < 9:
+        raise ValueError("model: a tensor of %d dimensions, wanted 1..8" % count)
+    return place, typecode(dtype), scale, zero_point, unpack_from("<%di" % count, read(at + 20, 4 * count), 0)
 
 
-def steps(data):
+def typecode(number):
+    """The typecode that a file has as a number."""
+    if number not in (98, 66, 104, 72):
+        raise ValueError("model: dtype %d, wanted the character of one of b B h H" % number)
+    return chr(number)
+
+
+def steps(read):
     """For each step (name of its kind, place of the output, places of the inputs, {name: int or tuple})."""
-    at = number(data, STEPS_AT)
-    for _ in range(number(data, STEPS)):
-        kind, count = unpack_from("<HH", data, at)
-        words = unpack_from("<%di" % count, data, at + 4)
+    at = number(read, STEPS_AT)
+    for _ in range(number(read, STEPS)):
+        kind, count = unpack_from("<HH", read(at, 4), 0)
+        if kind not in FIELDS or count < 3:
+            raise ValueError("model: a step of kind %d with %d words, wanted 1..%d" % (kind, count, len(FIELDS)))
+        words = unpack_from("<%di" % count, read(at + 4, 4 * count), 0)
         at += 4 + 4 * count
-        inputs = 2 + words[1]
-        n = inputs
+        n = inputs = 2 + words[1]
         named = {}
         for name, many in fields(kind):
-            if many == 1:
-                named[name] = words[n]
-                n += 1
-            else:
-                end = n + many if many > 0 else count
-                named[name] = words[n:end]
-                n = end
+            end = n + many if many > 0 else count
+            if not 3 <= n < end <= count:
+                raise ValueError("model: a step of kind %d with %d words, wanted more for %s" % (kind, count, name))
+            named[name] = words[n] if many == 1 else words[n:end]
+            n = end
         yield FIELDS[kind][0], words[0], words[2:inputs], named

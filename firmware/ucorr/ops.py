@@ -36,7 +36,7 @@ def size_of(shape):
 
 
 class Op:
-    """A layer without weights, bound to a backend, "viper" or "portable".
+    """A layer without weights, bound to a backend.
 
     raises TypeError or ValueError naming the argument, what came and what was wanted, before any pointer is taken
     """
@@ -415,3 +415,8 @@ class Expand(_Moves):
             steps = (0, self.stride[0] * wide[0], self.stride[1] * wide[1])
             self.moves = ((0, source, target, (1, counts[0], counts[1]), (0, inner[0], inner[1]), steps, channels),)
         self._bind(dtype, (size_of(self.shape),), out_shape, backend)
+
+
+KINDS = {  # as format.py names them
+    layer.kind: layer for layer in (MaxPool2D, AveragePool2D, Add, Sub, Mul, Lookup, Softmax, Pad, Concatenate, Expand)
+}

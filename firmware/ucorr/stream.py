@@ -14,16 +14,6 @@ from . import buffers
 from .fixedpoint import ITEMSIZE
 
 
-class _Slices:
-    def __getitem__(self, s):
-        return s
-
-
-def _slice(first, behind):
-    """A slice that was made ahead of the call that uses it: making one allocates."""
-    return _Slices()[first:behind]
-
-
 class Stream:
     """The window of a layer, spec.input_length samples of which `length` are the block's.
 
@@ -39,8 +29,8 @@ class Stream:
         self.spare = array(spec.out_dtype, bytes(spec.output_length * ITEMSIZE[spec.out_dtype]))
         size = ITEMSIZE[spec.dtype]
         self._bytes = buffers.as_bytes(self.window)
-        self._old = _slice(0, self.before * size)
-        self._new = _slice(self.before * size, spec.input_length * size)
+        self._old = buffers.slice_of(0, self.before * size)
+        self._new = buffers.slice_of(self.before * size, spec.input_length * size)
         self._last = buffers.as_bytes(memoryview(self.window)[length:]) if self.before else None
         self._known = None
         self.reset()

@@ -173,6 +173,43 @@ def solve(message, payload):
     return answer, out
 
 
+def solve_network(message, payload):
+    """Run a network on one input; then, to profile it, step by step.
+
+    message  network (bytes of its file, in front in payload), digest (of the file), backend, weights, locked (the run
+             happens under heap_lock()), profile (whether to)
+    returns  (answer, output bytes); the answer tells the steps as [name, output shape, MACs, time, backend],
+             the memory, labels, and what loading took
+    """
+    global _kept
+    size = message["network"]
+    key = {name: message.get(name) for name in ("digest", "backend", "weights")}
+    if _kept[0] != key:
+        _kept = (None, None, None)
+        _, now, elapsed = clock
+        source = message.get("path") or bytearray(memoryview(payload)[:size])
+        used = heap_used()
+        start = now()
+        net = ucorr.load(source, message.get("backend"), message.get("weights") or "auto")
+        told = {"load": elapsed(now(), start), "heap_bytes": heap_used() - used}
+        _kept = (key, net, told)
+    _, net, told = _kept
+    x = memoryview(payload)[size:]
+    net.run(x)
+    if message.get("locked"):
+        heap_lock()
+        try:
+            net.run(x)
+        finally:
+            heap_unlock()
+    answer = {"memory": net.memory(), "labels": net.labels, "steps": [], "output_dtype": net.output_dtype}
+    answer.update(told)
+    out = bytes(net.output)
+    if message.get("profile"):
+        answer["steps"] = net.profile(x, clock[1:])
+    return answer, out
+
+
 def framed_well(whole, view):
     """Whether the bytes around a view, at most a few items off the middle, are still guard bytes."""
     rest = len(whole) - len(view)
@@ -195,6 +232,8 @@ def answer_to(message, payload):
     try:
         if "attempt" in message:
             return {"outcome": attempt(message["attempt"])}, b""
+        if "network" in message:
+            return solve_network(message, payload)
         return solve(message, payload)
     except Exception as error:
         return {"error": type(error).__name__, "message": str(error), "traceback": trace(error)}, b""

@@ -16,6 +16,10 @@ import ucorr
 from numpy.typing import NDArray
 from ucorr import format as layout
 from ucorr.codegen.plan import TABLE_MOST, Plan, select
+from ucorr.codegen.sums import Sum
+from ucorr.codegen.sums import refuses as sums_refuses
+from ucorr.ops import KINDS as OPS
+from ucorr.steps import FIRST
 
 from . import arena
 from .lower import IN_PLACE, WEIGHTED, Lowered, Step, lower
@@ -25,7 +29,6 @@ from .reference.elementwise import softmax_table
 Ints = NDArray[Any]
 # The level of machine code (codegen/thumb_asm.py) for each core; "any" is packed on the board, when it is loaded.
 LEVELS = {"any": 0, "cortex-m0plus": 6, "cortex-m3": 6, "cortex-m4": 8, "cortex-m7": 8, "cortex-m33": 8}
-SUMS_SCRATCH = 2048  # bytes up to which a mean's rows are copied for machine code; viper copies fewer at once
 KINDS = {name: kind for kind, (name, _) in layout.FIELDS.items()}
 
 
@@ -34,13 +37,15 @@ class Part:
     """A step with what the board needs for it.
 
     spec     of a layer, or None
-    code     the layer's machine code and tables, or None
+    op       a layer without weights as ucorr.ops checks it, or None
+    code     the machine code and its table, or None
     macs     nominal
     """
 
     step: Step
     spec: Any
-    code: Plan | None
+    op: Any
+    code: Plan | Sum | None
 
     @property
     def macs(self) -> int:
@@ -110,11 +115,12 @@ def compile(network: Network, core: str = "any", budget: int | None = None) -> C
     plan = arena.plan([tensor.nbytes for tensor in lowered.buffers], uses, lowered.inputs, lowered.outputs)
     steps = [lowered.steps[n] for n in plan.order]
     specs = [_spec(step.words) if step.kind == "layer" else None for step in steps]
-    codes = [
-        code if code is None or step.op in WEIGHTED or code.scratch_bytes <= SUMS_SCRATCH else None
-        for step, code in zip(steps, _codes(specs, LEVELS[core], budget), strict=True)
-    ]
-    parts = tuple(Part(*found) for found in zip(steps, specs, codes, strict=True))
+    ops = [_op(step) if step.kind != "layer" else None for step in steps]
+    codes: list[Plan | Sum | None] = list(_codes(specs, LEVELS[core], budget))
+    for n, op in enumerate(ops):
+        if op is not None and LEVELS[core] and sums_refuses(op, LEVELS[core]) is None:
+            codes[n] = Sum(op, LEVELS[core])
+    parts = tuple(Part(*found) for found in zip(steps, specs, ops, codes, strict=True))
     return Compiled(network, core, lowered, parts, plan)
 
 
@@ -142,6 +148,19 @@ def _spec(words: dict[str, Any]) -> Any:
     if kernel.ndim == 4 and given.get("groups", 1) == 1 and kernel.shape[3] != shape[2]:
         raise ValueError(f"kernel: {kernel.shape} on {shape}, wanted as many channels")
     return ucorr.Spec(shape, kernel.shape, kernel.reshape(-1).tolist(), **given)
+
+
+def _op(step: Step) -> Any:
+    """The layer without weights of a step, which raises ValueError for what a board would refuse."""
+    words = dict(step.words)
+    if step.kind == "softmax":
+        words = {"classes": words["shape"][1], "rows": words["shape"][0], "table": _constants(step, None)["table_at"]}
+    first = [words.pop("table")] if "table" in words else []
+    first += [words.pop(name) for name in FIRST[step.kind]]
+    try:
+        return OPS[step.kind](*first, backend="portable", **words)
+    except ValueError as error:
+        raise ValueError(f"{step.op}: {error}") from None
 
 
 def _codes(specs: list[Any], level: int, budget: int | None) -> list[Plan | None]:
@@ -221,7 +240,7 @@ class _Writer:
         for at, value in header.items():
             struct.pack_into("<I", self.data, at, value)
         begin = layout.CRC + 4
-        struct.pack_into("<I", self.data, layout.CRC, layout.crc32(bytes(self.data), begin, len(self.data)))
+        struct.pack_into("<I", self.data, layout.CRC, layout.crc32(self.data[begin:]))
         return bytes(self.data)
 
     def tensor(self, buffer: int, number: int) -> bytes:
@@ -246,19 +265,21 @@ class _Writer:
         return struct.pack(f"<HH{len(words)}i", KINDS[kind], len(words), *words)
 
     def code_words(self, part: Part) -> dict[str, Any]:
-        code, spec = part.code, part.spec
+        code = part.code
         assert code is not None
+        op = part.spec or part.op
+        ends = (op.input_shape, op.out_shape) if part.spec else ((1, 1, op.lengths[0]), (1, 1, op.output_length))
         return {
             "code_at": self.put(bytes(code.code)),
             "code_bytes": len(code.code),
             "packed_at": self.put(bytes(code.table)),
             "packed_bytes": len(code.table),
             "scratch_bytes": code.scratch_bytes,
-            "input_shape": spec.input_shape,
-            "out_shape": spec.out_shape,
-            "dtype": spec.dtype,
-            "out_dtype": spec.out_dtype,
-            "macs": spec.macs,
+            "input_shape": ends[0],
+            "out_shape": ends[1],
+            "dtype": op.dtype,
+            "out_dtype": op.out_dtype,
+            "macs": op.macs,
         }
 
     def words(self, part: Part) -> dict[str, Any]:

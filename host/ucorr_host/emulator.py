@@ -16,6 +16,8 @@ import capstone
 import ucorr.backends
 import unicorn
 from ucorr.codegen.plan import Plan, select
+from ucorr.codegen.sums import Sum
+from ucorr.codegen.sums import refuses as sums_refuses
 from unicorn import arm_const
 
 from . import board_side, cycles
@@ -182,44 +184,87 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
     return Run(counter.instructions, spent, len(stack.lstrip(b"\xa5")))
 
 
-_counted = SimpleNamespace(instructions=0, cycles=None, stack=0)
+# what the calls of an answer took: instructions and cycles (0 for a core without table) in all, cycles of the last
+# call (None likewise), the most stack
+_counted = SimpleNamespace(instructions=0, cycles=0, last_cycles=None, stack=0)
 
 
-def backend(core: str) -> Any:
-    """The backend `thumb` of a core, with the contract of ucorr.backends."""
+def backend(core: str) -> dict[str, Any]:
+    """The modules `thumb`, `thumb_ops` and `thumb_code` of a core, with the contract of ucorr.backends."""
     level = CORES[core].level
+
+    class Code:
+        """Code and table, called on the core: twice, its buffers once ending and once beginning at unmapped memory."""
+
+        def __init__(self, code: Any, table: Any) -> None:
+            self.code, self.table = code, table
+
+        def run(self, x: Any, out: Any, scratch: Any) -> None:
+            # copies: out may lie on x, or on the second input that stands where scratch does
+            x, second = bytes(memoryview(x).cast("B")), bytes(memoryview(scratch).cast("B"))
+            for at_end in (True, False):
+                run = call(core, self.code, x, out, bytearray(second), self.table, at_end=at_end)
+            _counted.instructions += run.instructions
+            _counted.cycles += run.cycles or 0
+            _counted.last_cycles = run.cycles
+            _counted.stack = max(_counted.stack, run.stack)
 
     class Emulated(Plan):
         """A layer whose code runs on the core."""
 
-        def run(self, x: Any, out: Any, scratch: Any) -> None:
-            for at_end in (True, False):
-                run = call(core, self.code, x, out, scratch, self.table, at_end=at_end)
-            _counted.instructions += run.instructions
-            _counted.cycles = run.cycles
-            _counted.stack = max(_counted.stack, run.stack)
+        def __init__(self, spec: Any, budget: int | None) -> None:
+            super().__init__(spec, level, budget)
+            self.run = Code(self.code, self.table).run
 
     def refuses(spec: Any, budget: int | None = None) -> str | None:
         found = select(spec, level, budget)
         return found if isinstance(found, str) else None
 
-    return SimpleNamespace(
-        LEVEL=level, refuses=refuses, prepare=lambda spec, budget=None: Emulated(spec, level, budget)
+    def prepare(spec: Any, budget: int | None = None) -> Emulated:
+        return Emulated(spec, budget)
+
+    class EmulatedSum(Sum):
+        """A sum whose code runs on the core."""
+
+        typed = False
+
+        def __init__(self, op: Any) -> None:
+            super().__init__(op, level)
+            self._code = Code(self.code, self.table)
+
+        def run(self, sources: Any, out: Any) -> None:
+            self._code.run(sources[0], out, sources[1])
+
+    ops = SimpleNamespace(
+        refuses=lambda op, budget=None: sums_refuses(op, level), prepare=lambda op, budget=None: EmulatedSum(op)
     )
+    return {
+        "thumb": SimpleNamespace(LEVEL=level, refuses=refuses, prepare=prepare),
+        "thumb_ops": ops,
+        "thumb_code": SimpleNamespace(LEVEL=level, Code=Code),
+    }
 
 
 def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
     """The answer of an emulated core to a message of board_side.py. raises TargetError"""
     clock = ("instructions", lambda: _counted.instructions, lambda end, start: end - start)
+    if "network" in message:  # both, for each step
+        clock = (
+            "spent",
+            lambda: (_counted.instructions, _counted.cycles),
+            lambda end, start: tuple(m - n for m, n in zip(end, start, strict=True)),
+        )
     _counted.stack = 0
-    with patch.dict(ucorr.backends._modules, thumb=backend(target)), patch.object(board_side, "clock", clock):
+    with patch.dict(ucorr.backends._modules, backend(target)), patch.object(board_side, "clock", clock):
         answer, data = board_side.answer_to({**message, "target": target}, payload)
     if "error" in answer:
         raise TargetError(f"{answer['error']} on {target}: {answer['message']}\n{answer['traceback'].rstrip()}")
     answer["prepare_instructions"] = None  # this process's Python made the code
-    if answer.get("backend") == "thumb":
+    if "network" in message:
         answer["stack_bytes"] = _counted.stack
-        answer["cycles"] = _counted.cycles
+    elif answer.get("backend") == "thumb":
+        answer["stack_bytes"] = _counted.stack
+        answer["cycles"] = _counted.last_cycles
     else:
         answer["instructions"] = None
     return answer, data

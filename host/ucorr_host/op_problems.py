@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import ucorr
 from numpy.typing import ArrayLike, NDArray
+from ucorr.codegen.sums import refuses
 
 from . import reference
 from .reference.elementwise import softmax_table
@@ -70,8 +71,8 @@ class OpProblem:
         return b"".join(np.ascontiguousarray(x).tobytes() for x in self.inputs)
 
     def taken_by(self, backend: str, level: int | None) -> bool:
-        """Whether a backend takes the layer where the backend can run."""
-        return backend != "thumb"
+        """Whether a backend takes the layer where the backend can run; as Problem's."""
+        return backend != "thumb" or (level is not None and refuses(self.make("portable"), level) is None)
 
     def expected(self) -> NDArray[Any]:
         """What the reference computes, of the layer's out_shape and dtype."""

@@ -281,13 +281,13 @@ def test_a_loop_of_known_length_proves_the_counter(rig):
 
 MEASURE = """
 from array import array
-from ucorr.backends import thumb
+from ucorr.backends.thumb_code import RETURN
 plan, spec = _kept[1].plan, _kept[1].spec
-jobs = plan._job, array("I", [0, thumb._entry(thumb._return)])  # the layer's code, and code that returns at once
+jobs = plan.call.job, RETURN.job  # the layer's code, and code that returns at once
 x, out = bytearray(spec.input_length), bytearray(spec.output_length)
 def measured(job):
     unit, read, elapsed = clock
-    plan._job = job
+    plan.call.job = job
     start = read()
     plan.run(x, out, _kept[1]._scratch)
     return elapsed(read(), start)

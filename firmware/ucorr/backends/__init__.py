@@ -32,21 +32,23 @@ _modules = {}  # name -> module, or the reason why there is none
 def _import(name):
     if name == "thumb":
         from . import thumb as module
+    elif name == "thumb_code":
+        from . import thumb_code as module
     elif name == "viper":
         from . import viper as module
     elif name == "portable":
         from . import portable as module
+    elif name == "thumb_ops":
+        from . import thumb_ops as module
     elif name == "viper_ops":
         from . import viper_ops as module
-    elif name == "portable_ops":
-        from . import portable_ops as module
     else:
-        raise NotImplementedError("only layers with weights")
+        from . import portable_ops as module
     return module
 
 
 def probe(name):
-    """The module of a backend, or of `<backend>_ops`, or a str saying why this firmware has none; tried once."""
+    """The module of a backend, `<backend>_ops` or "thumb_code", or a str saying why there is none here; tried once."""
     if name not in _modules:
         try:
             with Tidy():
@@ -56,14 +58,14 @@ def probe(name):
     return _modules[name]
 
 
-def choose(spec, backend=None, budget=None):
-    """(name, plan) of the fastest backend that takes the layer, or of the one asked for.
+def choose(spec, backend=None, budget=None, names=NAMES):
+    """(name, plan) of the fastest backend of `names` that takes the layer, or of the one asked for.
 
     raises ValueError when the backend asked for is unknown, absent here or refuses the layer
     """
     if backend is not None and backend not in NAMES:
         raise ValueError("backend: %r, wanted one of %s" % (backend, " ".join(NAMES)))
-    for name in NAMES if backend is None else (backend,):
+    for name in names if backend is None else (backend,):
         module = probe(name + spec.family)
         reason = module if isinstance(module, str) else module.refuses(spec, budget)
         if reason is None:

@@ -24,6 +24,7 @@ from .table import put
 from .thumb_asm import NE, R0, R1, R2, R3, SP
 
 SCRATCH_MOST = 49152  # bytes
+_SCRATCH_FREE = 2048  # bytes that every layer may have, however little it computes
 _SLIDE_MOST = 1024  # bytes through which windows slide before all rows are copied again
 
 # where what does not fit in registers stands on the stack; walk.py's slots are behind these
@@ -37,6 +38,15 @@ def firsts(per_group, wide):
     if per_group % wide:
         found.append(per_group - wide)
     return found
+
+
+def refuses_scratch(spec, scratch_bytes):
+    """None, or why a layer's rows should not be copied: viper copies fewer at once, and there is little to gain."""
+    if scratch_bytes > SCRATCH_MOST:
+        return "rows that take more than %d bytes of scratch" % SCRATCH_MOST
+    if scratch_bytes > max(_SCRATCH_FREE, spec.macs):
+        return "rows that take %d bytes of scratch for %d products" % (scratch_bytes, spec.macs)
+    return None
 
 
 def columns_of(spec):

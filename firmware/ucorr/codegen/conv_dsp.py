@@ -16,7 +16,7 @@ an odd halfword: ARMv7-M allows that to LDR, not to LDRD and LDM, which are kept
 
 from ..fixedpoint import ITEMSIZE
 from . import fill_dsp as fill
-from .conv import OUT_AT, OUT_QUAD, QUAD, SCRATCH_MOST, WEIGHTS_END, WINDOW, Conv, Shape, firsts, taps_of
+from .conv import OUT_AT, OUT_QUAD, QUAD, WEIGHTS_END, WINDOW, Conv, Shape, firsts, refuses_scratch, taps_of
 from .scale_dsp import Scale, from_table
 from .scale_dsp import refuses as scale_refuses
 from .table import start
@@ -39,9 +39,7 @@ def refuses_shape(spec):
         return reason
     if shape_of(spec).step > 4088:
         return "windows that lie more than 4088 bytes apart"
-    if shape_of(spec).scratch_bytes > SCRATCH_MOST:
-        return "rows that take more than %d bytes of scratch" % SCRATCH_MOST
-    return None
+    return refuses_scratch(spec, shape_of(spec).scratch_bytes)
 
 
 def shape_of(spec):

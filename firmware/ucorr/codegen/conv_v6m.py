@@ -24,7 +24,7 @@ Compact: r0-r3 data, r6 weight, r7 sum of x, and lr, r8, r9, r11 the channels' s
 
 from ..fixedpoint import ITEMSIZE
 from . import fill_v6m as fill
-from .conv import MORE, OUT_AT, OUT_QUAD, QUAD, SCRATCH_MOST, WEIGHTS_END, WINDOW, Conv, Shape, firsts, taps_of
+from .conv import MORE, OUT_AT, OUT_QUAD, QUAD, WEIGHTS_END, WINDOW, Conv, Shape, firsts, refuses_scratch, taps_of
 from .scale_v6m import Scale
 from .scale_v6m import refuses as scale_refuses
 from .table import start
@@ -43,9 +43,7 @@ def refuses(spec):
         return reason
     if not packings(spec):
         return "weights of 16 bits for several channels"
-    if shape_of(spec, Blocks(spec, packings(spec)[-1])).scratch_bytes > SCRATCH_MOST:
-        return "rows that take more than %d bytes of scratch" % SCRATCH_MOST
-    return None
+    return refuses_scratch(spec, shape_of(spec, Blocks(spec, packings(spec)[-1])).scratch_bytes)
 
 
 def shape_of(spec, cut):

@@ -241,6 +241,10 @@ class Thumb1(Assembler):
     def ldrb_at(self, t, n, m):
         self._short(0x5C00 | m << 6 | n << 3 | t)
 
+    def ldr_at(self, t, n, m):
+        """t = the word at n + m"""
+        self._short(0x5800 | m << 6 | n << 3 | t)
+
     def str_at(self, t, n, m):
         """Store at n + m."""
         self._short(0x5000 | m << 6 | n << 3 | t)

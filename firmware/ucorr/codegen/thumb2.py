@@ -235,6 +235,10 @@ class Thumb2(Assembler):
     def strh(self, t, n, offset=0):
         self._at(0xF8A0, t, n, offset, "strh")
 
+    def ldr_at(self, t, n, m):
+        """t = the word at n + 4 * m"""
+        self._long(0xF850 | n, t << 12 | 0x20 | m, "ldr")
+
     # Loads and stores at n, which then moves on by step, -255..255
 
     def _then(self, first, t, n, step, name):
@@ -255,6 +259,9 @@ class Thumb2(Assembler):
 
     def ldrh_then(self, t, n, step):
         self._then(0xF830, t, n, step, "ldrh")
+
+    def strb_then(self, t, n, step):
+        self._then(0xF800, t, n, step, "strb")
 
     def strh_then(self, t, n, step):
         self._then(0xF820, t, n, step, "strh")
