@@ -114,16 +114,20 @@ def _watch_words(machine: unicorn.Uc, code: bytes, start: int) -> list[int]:
     """Stop where words are not at a multiple of 4; the list gets the place in the code."""
     misaligned: list[int] = []
     left: dict[int, int] = {}
+    hooks: dict[int, int] = {}
 
     def check(machine: unicorn.Uc, address: int, size: int, register: int) -> None:
-        left[address] = left.get(address, CHECKED) - 1
-        if left[address] >= 0 and machine.reg_read(register) % 4:
+        left[address] -= 1
+        if machine.reg_read(register) % 4:
             misaligned.append(address - start)
             machine.emu_stop()
+        elif not left[address]:
+            machine.hook_del(hooks[address])
 
     for at, base in _words(code).items():
         register = getattr(arm_const, f"UC_ARM_REG_{base.upper()}")
-        machine.hook_add(unicorn.UC_HOOK_CODE, check, register, start + at, start + at)
+        left[start + at] = CHECKED
+        hooks[start + at] = machine.hook_add(unicorn.UC_HOOK_CODE, check, register, start + at, start + at)
     return misaligned
 
 
