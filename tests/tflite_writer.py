@@ -11,6 +11,7 @@ from ucorr_host.tflite.model import Model
 
 __all__ = ["Model", "litert", "two_layers"]
 
+
 def two_layers() -> bytes:
     """Two layers of one shape and scale, so that they have the same code."""
     made = Model()

@@ -55,7 +55,9 @@ def evaluate(
     if not isinstance(network, Network):
         raise TypeError(f"network: {type(network).__name__}, wanted a Network")
     if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise ValueError(f"network: {len(network.inputs)} inputs and {len(network.outputs)} outputs, wanted one of each")
+        raise ValueError(
+            f"network: {len(network.inputs)} inputs and {len(network.outputs)} outputs, wanted one of each"
+        )
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise ValueError(f"batch: {batch!r}, wanted an int of at least 1")
     samples = _samples(network, np.asarray(x))

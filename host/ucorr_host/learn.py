@@ -4,7 +4,7 @@ Each output position gives one equation per output channel, y = bias + sum of pa
 of a matrix, the sums of a*a', a*y, a and y say everything about the squared error, so they are added up block by block,
 and what is solved has as many unknowns as the kernel has weights, however large the images are:
 
-    G = sum a a' - (sum a)(sum a)' / n,   c = sum a y' - (sum a)(sum y)' / n,   G k = c,   bias = (sum y - (sum a)' k) / n
+    G = sum a a' - (sum a)(sum a)' / n,  c = sum a y' - (sum a)(sum y)' / n,  G k = c,  bias = (sum y - (sum a)' k) / n
 
 (without a bias the products of sums stay away). Items are taken less a whole number near their mean first; of integers
 all sums are then small and exact. Eigenvectors of G whose eigenvalue is nothing beside the greatest are directions that
@@ -43,8 +43,9 @@ class Learned:
     padding      ((top, bottom), (left, right)) that the shapes of x and y tell
     rank         of the patches, `unknowns` at most; below it they do not determine the kernel
     unknowns     weights of the kernel for one output channel
-    float_error, worst_error   the greatest |y - predicted| of kernel and bias, and of the integers: of outputs rounded and
-                 limited to y's dtype, as a filter does it, where x and y are integers
+    float_error  the greatest |y - predicted| of kernel and bias
+    worst_error  that of the integers: where x and y are integers, of outputs that are rounded and limited to y's dtype,
+                 as a filter does it
     """
 
     kernel: Floats
@@ -229,7 +230,9 @@ def _best_integers(
         finest += 1
     shifts = range(finest, min(finest + COARSER, 30) + 1)
     columns = [kernel.astype(np.float64), *(_whole(kernel, shift) for shift in shifts)]
-    tried = [(n, shift, constant) for n, shift in enumerate(shifts, 1) for constant in (_whole(offset, shift), offset * 0)]
+    tried = [
+        (n, shift, constant) for n, shift in enumerate(shifts, 1) for constant in (_whole(offset, shift), offset * 0)
+    ]
     worst, squares, float_error = np.zeros(len(tried)), np.zeros(len(tried)), 0.0
     for patches, y in examples.blocks():
         patches = patches + examples.middle

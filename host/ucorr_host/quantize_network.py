@@ -8,9 +8,10 @@ Follows TensorFlow Lite's 8-bit quantisation specification, real = scale * (q - 
     softmax      its output has scale 1/256 and zero point -128
     pools and reshapes keep their input's scale
 
-Scales are float32, as files keep them. Two bounds make sure that a board can run whatever comes out: the products of an
-output stay under 2**29, for there are at most MOST_PRODUCTS of them, and so does the bias, by a coarser weight scale where
-it has to be; and no output is finer than its accumulator, so that a factor is under 2 and |acc| * 2**shift under 2**31.
+Scales are float32, as files keep them. Two bounds make sure that a board can run whatever comes out. The products of
+an output sum to less than 2**29, for there are at most MOST_PRODUCTS of them, and so does the bias, by a coarser weight
+scale where it has to be. No output is finer than its accumulator, so a factor is at most 1 but for the scales' rounding,
+its shift at most 1, and |acc| * 2**shift less than 2**31.
 """
 
 from __future__ import annotations
@@ -122,11 +123,11 @@ def least_error_range(histogram: Histogram) -> Range:
     A value inside is rounded, which costs scale**2 / 12 on average, scale = (high - low) / 255; one outside is moved to
     the end. So the error is
 
-        E(low, high) = n * ((high - low) / 255)**2 / 12 + sum over v > high of (v - high)**2 + sum over v < low of (low - v)**2
+        E = n * ((high - low) / 255)**2 / 12 + sum over v > high of (v - high)**2 + sum over v < low of (low - v)**2
 
     and with the sums of the bins' powers, added up from the far end, all pairs of edges are looked at in one go. The
-    model of the rounding error is that of Banner, Nahshan and Soudry's ACIQ (arXiv:1810.05723), without their assumption
-    about the distribution.
+    model of the rounding error is that of Banner, Nahshan, Hoffer and Soudry's ACIQ (arXiv:1810.05723), without their
+    assumption about the distribution.
     """
     edges, zero = histogram.edges, int(np.argmax(histogram.edges >= 0))
     if len(edges) == 1:
@@ -249,9 +250,7 @@ def _pool(self: _Quantizer, n: int, layer: Any) -> int:
     )
     words = {"size": size, "stride": stride, "padding": pads_of(layer.padding, x.shape[1:3], size, stride)}
     op = "average_pool2d" if isinstance(layer, layers.AveragePool2D) else "max_pool2d"
-    return self.add(
-        op, (self.where[n],), n, (x.scale, x.zero_point), activation_min=-128, activation_max=127, **words
-    )
+    return self.add(op, (self.where[n],), n, (x.scale, x.zero_point), activation_min=-128, activation_max=127, **words)
 
 
 def _mean(self: _Quantizer, n: int, layer: Any) -> int:

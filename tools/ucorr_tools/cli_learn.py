@@ -17,7 +17,9 @@ from .cli_networks import json_option
 @click.argument("output", type=click.Path(dir_okay=False))
 @click.option("--size", default="3x3", show_default=True, metavar="HxW", help="Of the kernel, rows by columns.")
 @click.option("--bias", is_flag=True, help="Let a constant be added; kernel files have no place for it.")
-@click.option("--signed", is_flag=True, help="OUTPUT is drawn with 0 at mid grey, as ucorr filter draws signed results.")
+@click.option(
+    "--signed", is_flag=True, help="OUTPUT is drawn with 0 at mid grey, as ucorr filter draws signed results."
+)
 @click.option("--output", "path", type=click.Path(dir_okay=False), help="Write the kernel, a file for ucorr filter.")
 @json_option
 def learn(input: str, output: str, size: str, bias: bool, signed: bool, path: str | None, as_json: bool) -> None:
@@ -48,7 +50,9 @@ def learn(input: str, output: str, size: str, bias: bool, signed: bool, path: st
     if not path:
         click.echo(text, nl=False)
     click.echo(f"# integers times 2**{learned.shift}, bias {learned.bias_ints * 2.0**learned.shift:g}")
-    click.echo(f"# greatest error {learned.worst_error:g} grey levels, {learned.float_error:.3g} of the unrounded kernel")
+    click.echo(
+        f"# greatest error {learned.worst_error:g} grey levels, {learned.float_error:.3g} of the unrounded kernel"
+    )
     if not learned.determined:
         click.echo(f"# the pictures determine {learned.rank} of {learned.unknowns} weights: the least of many kernels")
 

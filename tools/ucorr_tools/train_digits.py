@@ -2,9 +2,9 @@
 
     python -m ucorr_tools.train_digits [folder]
 
-Everything is here: the layers' gradients, Adam, the loop. It needs NumPy and scikit-learn (`pip install 'ucorr[train]'`).
-The seed is fixed; what another NumPy or BLAS rounds differently makes other weights of the same quality, and that is why
-the files are shipped and not made anew.
+Everything is here: the layers' gradients, Adam, the loop. It needs NumPy and scikit-learn, `pip install 'ucorr[train]'`.
+The seed is fixed; what another NumPy or BLAS rounds differently makes other weights of the same quality, and that is
+why the files are shipped and not made anew.
 
 Of the 1,797 images every fifth is held out, 360 in all, and seen by neither the training nor the calibration. The same
 writers are in both parts.
@@ -19,15 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ucorr_host import FloatNetwork, Network, evaluate, quantize_network, save_tflite
-from ucorr_host import float_network as layers
 
-from .digits import DATA, GREATEST, LABELS, RANGE
+from .digits import GREATEST, STEPS, WEIGHTS, float_network, integers
 
 Floats = NDArray[Any]
 EPOCHS, BATCH, RATE, DECAY = 60, 32, 2e-3, 1e-4
-SHAPES = ((8, 3, 3, 1), (16, 3, 3, 8), (10, 256))  # kernels: 8x8x1 -> 8x8x8 -> 4x4x16 -> 10
-STRIDES = (1, 2)
-KEEP = 200  # images of the training part that show the ranges
+SHAPES = ((8, 3, 3, 1), (16, 3, 3, 8), (10, 256))  # of the kernels of float_network()
+CALIBRATION = 200  # images of the training part that show the ranges
 
 
 def data() -> tuple[Floats, Floats, Floats, Floats]:
@@ -38,18 +36,6 @@ def data() -> tuple[Floats, Floats, Floats, Floats]:
     x, y = digits.images.astype(np.uint8)[..., None], digits.target.astype(np.int64)
     held = np.arange(len(x)) % 5 == 0
     return x[~held], y[~held], x[held], y[held]
-
-
-def network(weights: list[Floats]) -> FloatNetwork:
-    """The float network of kernels and biases, one after the other."""
-    k1, b1, k2, b2, k3, b3 = weights
-    row = (
-        layers.Conv2D(k1, b1, "relu", STRIDES[0], "same"),
-        layers.Conv2D(k2, b2, "relu", STRIDES[1], "same"),
-        layers.Dense(k3, b3),
-        layers.Softmax(),
-    )
-    return FloatNetwork((8, 8, 1), row, LABELS)
 
 
 def gradients(net: FloatNetwork, x: Floats, labels: Floats) -> list[Floats]:
@@ -97,9 +83,52 @@ def train(x: Floats, labels: Floats, epochs: int = EPOCHS, seed: int = 0) -> Flo
             order = rng.permutation(len(x))
         some = order[step * BATCH % (len(x) // BATCH * BATCH) :][:BATCH]
         rate = RATE * (1 + np.cos(np.pi * step / steps)) / 2
-        for w, g, m, s in zip(weights, gradients(network(weights), real[some], labels[some]), means, squares, strict=True):
+        for w, g, m, s in zip(
+            weights, gradients(float_network(weights), real[some], labels[some]), means, squares, strict=True
+        ):
             m += 0.1 * (g - m)
             s += 0.001 * (g * g - s)
             ahead = m / (1 - 0.9 ** (step + 1)) / (np.sqrt(s / (1 - 0.999 ** (step + 1))) + 1e-8)
             w -= rate * (ahead + DECAY * w * (w.ndim > 1))
-    return network([w.astype(np.float32) for w in weights])
+    return float_network([w.astype(np.float32) for w in weights])
+
+
+def quantized(net: FloatNetwork, x: Floats, ranges: str = "mse") -> Network:
+    """The int8 network; a pixel's 17 values are integers without rounding."""
+    known = (0.0, 255 / STEPS / GREATEST)
+    return quantize_network(net, x[:CALIBRATION] / GREATEST, ranges=ranges, input_range=known)
+
+
+def float_accuracy(net: FloatNetwork, x: Floats, labels: Floats) -> float:
+    return float((net.run(x / GREATEST).argmax(1) == labels).mean())
+
+
+def signal_to_noise(net: FloatNetwork, made: Network, x: Floats) -> float:
+    """Power of the float network's outputs over that of their difference to the integers', in dB."""
+    real = net.run(x / GREATEST)
+    noise = made.dequantize_output(evaluate(made, integers(x)).outputs) - real
+    return float(10 * np.log10((real**2).sum() / (noise**2).sum()))
+
+
+def main(folder: str) -> None:
+    x, labels, held, held_labels = data()
+    net = train(x, labels)
+    print(f"held out, float:         {float_accuracy(net, held, held_labels):7.2%}")
+    for rule in ("minmax", "mse"):
+        made = quantized(net, x, rule)
+        accuracy = evaluate(made, integers(held), held_labels).accuracy
+        print(f"held out, int8, {rule:<8} {accuracy:7.2%}, {signal_to_noise(net, made, held):.1f} dB over its noise")
+    arrays: dict[str, Any] = {"images": held, "labels": held_labels.astype(np.uint8)}
+    arrays |= dict(zip(WEIGHTS, (w.astype(np.float32) for w in _weights(net)), strict=True))
+    path = Path(folder)
+    np.savez_compressed(path / "digits.npz", **arrays)
+    size = save_tflite(made, path / "digits.tflite")
+    print(f"{path / 'digits.tflite'}: {size:,} bytes; {path / 'digits.npz'}")
+
+
+def _weights(net: FloatNetwork) -> list[Floats]:
+    return [array for layer in net.layers[:3] for array in (layer.kernel, layer.bias)]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else ".")
