@@ -10,17 +10,17 @@ Follows TensorFlow Lite's 8-bit quantisation specification, real = scale * (q - 
 
 Scales are float32, as files keep them. Two bounds make sure that a board can run whatever comes out. The products of
 an output sum to less than 2**29, for there are at most MOST_PRODUCTS of them, and so does the bias, by a coarser weight
-scale where it has to be. No output is finer than its accumulator, so a factor is at most 1 but for the scales' rounding,
+scale where it has to be. No output is finer than its accumulator: a factor is at most 1 but for the rounding of scales,
 its shift at most 1, and |acc| * 2**shift less than 2**31.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from ucorr.spec import integer, pair
 
 from . import activations
 from . import float_network as layers
@@ -34,7 +34,7 @@ from .reference.layers import pads_of
 Ints = NDArray[Any]
 Range = tuple[float, float]
 RULES = ("mse", "minmax")
-BINS = 1024  # of a histogram on each side of 0
+PER_OCTAVE, OCTAVES = 16, 24  # bins of a histogram on each side of 0
 STEPS = 255  # from the least int8 to the greatest
 MOST_PRODUCTS = 1 << 14  # 2**14 * 255 * 127 < 2**29
 MOST_BIAS = 1 << 29
@@ -52,8 +52,8 @@ def quantize_network(
 
     samples      real numbers (n, *input_shape), a hundred or so of what the network will see
     ranges       how the range of an activation is found from its values: "minmax", the least and the greatest, or
-                 "mse", the range with the least mean squared error (see least_error_range), which gives up
-                 a few far values for finer steps for all others
+                 "mse", the range with the least mean squared error relative to each sample's power: a few far values
+                 are given up where that buys finer steps for all others (see least_error_range)
     input_range  (least, greatest) of the network's input where it is known, None: found like the others
     batch        samples that are computed at once
     raises       ValueError or TypeError naming the argument, or the layer that integers can't do
@@ -62,6 +62,7 @@ def quantize_network(
         raise TypeError(f"network: {type(network).__name__}, wanted a FloatNetwork")
     if ranges not in RULES:
         raise ValueError(f"ranges: {ranges!r}, wanted one of {' '.join(RULES)}")
+    integer("batch", batch, 1, 1 << 30)
     x = layers.floats("samples", samples, len(network.input_shape) + 1)
     if x.shape[1:] != network.input_shape:
         raise ValueError(f"samples: shape {x.shape}, wanted samples of shape {network.input_shape}")
@@ -93,55 +94,64 @@ def scale_of(low: float, high: float, least: float = 0.0) -> tuple[float, int]:
 # Ranges
 
 
-@dataclass
 class Histogram:
-    """Values in bins between low and high: of each bin how many, their sum, the sum of their squares.
+    """Values of a range in bins that get finer towards 0: how many, their sum, the sum of their squares.
 
-    Zeros are left out, since every scale has them exactly.
+    edges  of the bins of |v|: 0, then PER_OCTAVE to a factor of two up to the greatest |v|
+    sums   (2, 3, bins): of values below 0 and above, powers 0 to 2 of |v|
+
+    Every sample is weighted so that its mean square is 1: one that is much brighter than the others would have the say
+    over the scale by its squares, and it is only one. Zeros are left out, since every scale has them exactly.
     """
 
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        below = np.linspace(min(self.low, 0.0), 0.0, BINS + 1)[:-1] if self.low < 0 else np.empty(0)
-        above = np.linspace(0.0, max(self.high, 0.0), BINS + 1) if self.high > 0 else np.zeros(1)
-        self.edges = np.concatenate([below, above])
-        self.sums = np.zeros((3, max(1, len(self.edges) - 1)))
+    def __init__(self, low: float, high: float) -> None:
+        self.ends = max(-low, 0.0), max(high, 0.0)
+        octaves = np.arange(1 - OCTAVES * PER_OCTAVE, 1) / PER_OCTAVE
+        self.edges = max(self.ends) * np.append(0.0, 2.0**octaves)
+        self.sums = np.zeros((2, 3, len(octaves)))
 
     def add(self, values: NDArray[Any]) -> None:
-        values = values[values != 0]
-        if values.size == 0:
-            return
-        for power, total in enumerate(self.sums):
-            total += np.histogram(values, self.edges, weights=values**power)[0]
+        """Count samples (n, ...) within the histogram's range."""
+        flat = values.reshape(len(values), -1)
+        power = (flat**2).mean(axis=1, keepdims=True)
+        weights = np.where(power > 0, 1 / np.where(power > 0, power, 1), 0) + 0 * flat
+        for sign, sums in zip((-1, 1), self.sums, strict=True):
+            here = sign * flat > 0
+            side, weight = np.abs(flat[here]), weights[here]
+            for exponent, total in enumerate(sums):
+                if side.size:
+                    total += np.histogram(side, self.edges, weights=weight * side**exponent)[0]
 
 
 def least_error_range(histogram: Histogram) -> Range:
-    """The range (low, high), both of them edges of bins, with the least squared error of all values.
+    """The range (low, high) out of the bins' edges with the least squared error of all values.
 
-    A value inside is rounded, which costs scale**2 / 12 on average, scale = (high - low) / 255; one outside is moved to
-    the end. So the error is
+    With scale s = (high - low) / 255, a value |v| < s/2 becomes 0 and costs v**2; one within the range is rounded and
+    costs s**2 / 12 on average; one outside is moved to the end:
 
-        E = n * ((high - low) / 255)**2 / 12 + sum over v > high of (v - high)**2 + sum over v < low of (low - v)**2
+        E = sum over |v| < s/2 of v**2 + (how many others within) * s**2 / 12
+            + sum over v > high of (v - high)**2 + sum over v < low of (low - v)**2
 
-    and with the sums of the bins' powers, added up from the far end, all pairs of edges are looked at in one go. The
-    model of the rounding error is that of Banner, Nahshan, Hoffer and Soudry's ACIQ (arXiv:1810.05723), without their
-    assumption about the distribution.
+    The sums of the bins' powers, added up from one end, give this for all pairs of edges in one go. Rounding as noise
+    is the model of Banner, Nahshan, Hoffer and Soudry, ACIQ: Analytical Clipping for Integer Quantization of neural
+    networks; they assume a distribution where this has the histogram.
     """
-    edges, zero = histogram.edges, int(np.argmax(histogram.edges >= 0))
-    if len(edges) == 1:
+    edges, sums = histogram.edges, histogram.sums
+    if edges[-1] == 0:
         return 0.0, 0.0
-    n, first, second = histogram.sums
-    # beyond[k][e]: sum of the k-th powers of the values above edge e; before[k][e]: of those below it
-    beyond = [np.append(np.cumsum(part[::-1])[::-1], 0) for part in (n, first, second)]
-    before = [np.insert(np.cumsum(part), 0, 0) for part in (n, first, second)]
-    clipped = [part[2] - 2 * edges * part[1] + edges**2 * part[0] for part in (before, beyond)]
-    lows, highs = edges[: zero + 1], edges[zero:]
-    rounding = n.sum() / (12 * STEPS**2) * (highs[None, :] - lows[:, None]) ** 2
-    error = rounding + clipped[0][: zero + 1, None] + clipped[1][None, zero:]
+    ends = [np.minimum(edges, end) for end in histogram.ends]
+    n, first, second = np.moveaxis(
+        np.append(np.cumsum(sums[..., ::-1], axis=2)[..., ::-1], np.zeros((2, 3, 1)), 2), 1, 0
+    )
+    clipped = second - 2 * np.array(ends) * first + np.array(ends) ** 2 * n  # (2, edges): of what is beyond each
+    scale = (ends[0][:, None] + ends[1][None, :]) / STEPS
+    inner = np.insert(np.cumsum(sums.sum(axis=0), axis=1), 0, 0, axis=1)  # (3, edges): of |v| up to each
+    half = np.searchsorted(edges, scale / 2, "right") - 1
+    others = np.maximum(n[:, 0].sum() - n[0][:, None] - n[1][None, :] - inner[0][half], 0)
+    error = inner[2][half] + others * scale**2 / 12 + clipped[0][:, None] + clipped[1][None, :]
+    error[0, 0] = np.inf  # no range at all
     i, j = np.unravel_index(np.argmin(error), error.shape)
-    return float(lows[i]), float(highs[j])
+    return -float(ends[0][i]), float(ends[1][j])
 
 
 def _calibrated(network: FloatNetwork, parts: list[NDArray[Any]], rule: str) -> list[Range]:
@@ -169,7 +179,11 @@ class _Quantizer:
         self.network, self.ranges = network, ranges
         self.tensors: list[Tensor] = []
         self.nodes: list[Node] = []
-        self.where = [self.tensor("input", network.shapes[0], scale_of(*ranges[0]))]
+        try:
+            scale = scale_of(*ranges[0])
+        except ValueError as error:
+            raise ValueError(f"samples: {error}") from None
+        self.where = [self.tensor("input", network.shapes[0], scale)]
 
     def tensor(self, name: str, shape: tuple[int, ...], scale: tuple[float, int]) -> int:
         self.tensors.append(Tensor(name, (1, *shape), np.dtype(np.int8), *scale))
@@ -224,7 +238,7 @@ def _weighted(self: _Quantizer, n: int, layer: Any) -> int:
         factors = [(multiplier | 1) * 2.0 ** (shift - 31) for multiplier, shift in pairs]
         return self.add("dense", (number,), n, out, factor=factors, **words)
     words["multiplier"], words["shift"] = (np.array(part) for part in zip(*pairs, strict=True))
-    stride, dilation = (layers.pair(name, getattr(layer, name), 1, 65535) for name in ("stride", "dilation"))
+    stride, dilation = (pair(name, getattr(layer, name), 1, 65535) for name in ("stride", "dilation"))
     extent = extent_of(layer.kernel.shape[1:3], dilation)
     words |= {"stride": stride, "dilation": dilation, "padding": pads_of(layer.padding, x.shape[1:3], extent, stride)}
     op = "depthwise_conv2d" if isinstance(layer, layers.DepthwiseConv2D) else "conv2d"
@@ -245,8 +259,8 @@ def weight_scales(largest: NDArray[Any], bias: NDArray[Any], input_scale: float)
 def _pool(self: _Quantizer, n: int, layer: Any) -> int:
     x = self.tensors[self.where[n]]
     size, stride = (
-        layers.pair("size", layer.size, 1, 65535),
-        layers.pair("stride", layer.size if layer.stride is None else layer.stride, 1, 65535),
+        pair("size", layer.size, 1, 65535),
+        pair("stride", layer.size if layer.stride is None else layer.stride, 1, 65535),
     )
     words = {"size": size, "stride": stride, "padding": pads_of(layer.padding, x.shape[1:3], size, stride)}
     op = "average_pool2d" if isinstance(layer, layers.AveragePool2D) else "max_pool2d"

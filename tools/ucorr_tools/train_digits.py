@@ -2,7 +2,7 @@
 
     python -m ucorr_tools.train_digits [folder]
 
-Everything is here: the layers' gradients, Adam, the loop. It needs NumPy and scikit-learn, `pip install 'ucorr[train]'`.
+Everything is here: the layers' gradients, Adam, the loop. It needs NumPy and scikit-learn: pip install 'ucorr[train]'.
 The seed is fixed; what another NumPy or BLAS rounds differently makes other weights of the same quality, and that is
 why the files are shipped and not made anew.
 
