@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from ucorr.spec import integer
 
 from .network import Network
 
@@ -58,8 +59,7 @@ def evaluate(
         raise ValueError(
             f"network: {len(network.inputs)} inputs and {len(network.outputs)} outputs, wanted one of each"
         )
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise ValueError(f"batch: {batch!r}, wanted an int of at least 1")
+    integer("batch", batch, 1, 1 << 30)
     samples = _samples(network, np.asarray(x))
     wanted = None if labels is None else _labels(np.asarray(labels), len(samples))
     parts = [samples[n : n + batch] for n in range(0, len(samples), batch)]
