@@ -38,6 +38,7 @@ PER_OCTAVE, OCTAVES = 16, 24  # bins of a histogram on each side of 0
 STEPS = 255  # from the least int8 to the greatest
 MOST_PRODUCTS = 1 << 14  # 2**14 * 255 * 127 < 2**29
 MOST_BIAS = 1 << 29
+LEAST_SOFTMAX = 2.0**-25  # input scale; twice what softmax_multiplier takes, for the rounding of a file's beta
 
 
 def quantize_network(
@@ -283,7 +284,8 @@ def _reshape(self: _Quantizer, n: int, layer: Any) -> int:
 
 
 def _softmax(self: _Quantizer, n: int, layer: Any) -> int:
-    multiplier, shift = softmax_multiplier(self.tensors[self.where[n]].scale)
+    # 255 steps of LEAST_SOFTMAX are 1 - exp(-255 * 2**-25) < 2**-17 of an output: finer ones change nothing
+    multiplier, shift = softmax_multiplier(max(self.tensors[self.where[n]].scale, LEAST_SOFTMAX))
     return self.add("softmax", (self.where[n],), n, (1 / 256, -128), multiplier=multiplier, shift=shift)
 
 

@@ -69,7 +69,7 @@ def _spread_back(layer: Any, g: Floats, shape: tuple[int, ...]) -> Floats:
     return padded[:, top : top + height, top : top + shape[2]]
 
 
-def train(x: Floats, labels: Floats, epochs: int = EPOCHS, seed: int = 0) -> FloatNetwork:
+def train(x: Floats, labels: Floats, epochs: int, seed: int = 0) -> FloatNetwork:
     """Adam on batches in an order of the seed; the rate falls to 0 along a cosine."""
     rng = np.random.default_rng(seed)
     weights: list[Floats] = []
@@ -112,21 +112,22 @@ def signal_to_noise(net: FloatNetwork, made: Network, x: Floats) -> float:
 
 def main(folder: str) -> None:
     x, labels, held, held_labels = data()
-    net = train(x, labels)
+    net = train(x, labels, EPOCHS)
     print(f"held out, float:         {float_accuracy(net, held, held_labels):7.2%}")
     for rule in ("minmax", "mse"):
         made = quantized(net, x, rule)
         accuracy = evaluate(made, integers(held), held_labels).accuracy
         print(f"held out, int8, {rule:<8} {accuracy:7.2%}, {signal_to_noise(net, made, held):.1f} dB over its noise")
-    arrays: dict[str, Any] = {"images": held, "labels": held_labels.astype(np.uint8)}
-    arrays |= dict(zip(WEIGHTS, (w.astype(np.float32) for w in _weights(net)), strict=True))
+    named: dict[str, Any] = {"images": held, "labels": held_labels.astype(np.uint8)}
+    named |= dict(zip(WEIGHTS, (array.astype(np.float32) for array in arrays(net)), strict=True))
     path = Path(folder)
-    np.savez_compressed(path / "digits.npz", **arrays)
+    np.savez_compressed(path / "digits.npz", **named)
     size = save_tflite(made, path / "digits.tflite")
     print(f"{path / 'digits.tflite'}: {size:,} bytes; {path / 'digits.npz'}")
 
 
-def _weights(net: FloatNetwork) -> list[Floats]:
+def arrays(net: FloatNetwork) -> list[Floats]:
+    """The kernels and biases, one after the other."""
     return [array for layer in net.layers[:3] for array in (layer.kernel, layer.bias)]
 
 
