@@ -93,14 +93,15 @@ def test_every_integer_layer_comes_out_of_its_accumulators(layer, with_bias):
 def test_the_worst_error_is_that_of_the_reference(layer, shift, whole, bits):
     """Of noisy examples, predicted by the reference itself with the integers that were found."""
     x, kernel, bias, _ = layer
-    y = reference.conv2d(x, kernel, bias, shift=shift, padding="same", out_dtype=np.int16)
-    y = np.clip(y + np.random.default_rng(1).integers(-2, 3, y.shape), -999, 999).astype(np.int16 if whole else float)
+    y = reference.conv2d(x, kernel, bias, shift=shift, padding="same", out_dtype=np.int8)
+    noise = np.random.default_rng(1).integers(-2, 3, y.shape)
+    y = np.clip(y.astype(int) + noise, -128, 127).astype(np.int8 if whole else float)
     learned = learn_kernel(x, y, kernel.shape[1:3], bits=bits)
     assert np.abs(learned.ints).max() <= (1 << (bits - 1)) - 1
     words = {"padding": learned.padding}
     if whole:
         found = reference.conv2d(
-            x, learned.ints, learned.bias_ints, shift=learned.shift, out_dtype=np.int16, accumulator="int64", **words
+            x, learned.ints, learned.bias_ints, shift=learned.shift, out_dtype=np.int8, accumulator="int64", **words
         )
     else:
         found = reference.conv2d(x, learned.ints, learned.bias_ints, accumulator="int64", **words) * 2.0**learned.shift

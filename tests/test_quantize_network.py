@@ -8,7 +8,7 @@ import float_networks as drawn
 import numpy as np
 import pytest
 import steps
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from tflite_writer import litert
@@ -16,7 +16,8 @@ from ucorr_host import FloatNetwork, Network, load_tflite, quantize_network, ref
 from ucorr_host import float_network as layers
 from ucorr_host.compile import compile
 from ucorr_host.network import Node, Tensor, quantized
-from ucorr_host.quantize_network import Histogram, least_error_range, scale_of
+from ucorr_host.quantize import once_multiplier, quantize_multiplier
+from ucorr_host.quantize_network import Histogram, dense_factor, least_error_range, scale_of
 from ucorr_host.tflite import save_tflite, to_tflite
 
 RULES = st.sampled_from(["minmax", "mse"])
@@ -60,6 +61,8 @@ def test_a_residual_adds_an_earlier_output():
     x = np.array([[0.0, 1.0, -5.0, 2.0]])
     soft = np.exp(x) / np.exp(x).sum()
     np.testing.assert_allclose(net.run(x), np.maximum(2 * soft + x, 0), rtol=1e-14)  # exp is not exact
+    rows = layers.Softmax().run(np.array([[[0.0, 1.0, -5.0, 2.0], [7.0] * 4]]))
+    np.testing.assert_allclose(rows, [[soft[0], [0.25] * 4]], rtol=1e-14)
 
 
 # In int8
@@ -134,6 +137,34 @@ def test_the_integers_follow_the_specification(problem, rule):
             assert node.words["kernel"].dtype == np.int8
             assert node.words["kernel"].min() >= -127
             assert node.words["bias"].dtype == np.int32
+
+
+@given(st.floats(2.0**-24, 0.5), st.integers(-128, 127))
+@example(2.0**-21.9, 0)  # no 31 bits round as this double does
+@example(129 * 2.0**-26, 127)  # nor as this one, of which accumulators are halfway
+def test_a_dense_factor_has_a_multiplier_on_the_board(real, zero_point):
+    pair, most = quantize_multiplier(real), (1 << 30) - 1
+    multiplier, shift = once_multiplier(dense_factor(*pair), -most, most, zero_point, -128, 127)
+    assert (multiplier | 1, shift) == (pair[0] | 1, pair[1])
+    np.testing.assert_allclose(dense_factor(*pair), real, rtol=2.0**-29)  # 31 bits, the last of them odd
+
+
+@pytest.mark.parametrize("kind", ["add", "mean", "dense"])
+def test_outputs_that_cancel_are_no_finer_than_their_sums(kind):
+    """All outputs next to 0: scales as fine as that would want factors past what accumulators allow."""
+    x = np.ones((1, 4, 4, 1))
+    x[0, ::2] = -1 - 1e-12
+    row = {
+        "add": (layers.Conv2D([[[[1e-12 - 1]]]]), layers.Add(-1)),
+        "mean": (layers.GlobalAverage(),),
+        "dense": (layers.Dense(np.ones((1, 16))),),
+    }
+    made = quantize_network(FloatNetwork((4, 4, 1), row[kind]), x, ranges="minmax")
+    samples = np.random.default_rng(0).integers(-128, 128, (5, 1, 4, 4, 1)).astype(np.int8)
+    found = made.run(samples)
+    assert_array_equal(found, np.stack([litert(to_tflite(made), sample)[0] for sample in samples]))
+    for core in ("any", "cortex-m4"):
+        assert_array_equal(np.stack([steps.run(compile(made, core), sample) for sample in samples]), found)
 
 
 def test_integers_worked_out_by_hand():
@@ -218,6 +249,11 @@ def test_every_sample_counts_alike():
     times = Histogram(100 * one.ends[0], 100 * one.ends[1])
     times.add(samples * [[100], [1], [1], [1], [1], [1]])
     np.testing.assert_allclose(times.sums[:, 2].sum(), samples.size, rtol=1e-12)
+    samples = rng.normal(size=(400, 50))
+    samples[0, 0] = 1e5  # beside it all other values would be 0
+    low, high = least_error_range(histogram_of(samples))
+    assert -6 < low < -2
+    assert 2 < high < 6
     zeros = Histogram(-1.0, 1.0)
     zeros.add(np.zeros((2, 5)))
     assert not zeros.sums.any()

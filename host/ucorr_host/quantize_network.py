@@ -234,16 +234,23 @@ def _weighted(self: _Quantizer, n: int, layer: Any) -> int:
         if len(x.shape) != 2:
             self.nodes.append(Node("reshape", (number,), len(self.tensors), {"shape": (1, x.size)}))
             number = self.tensor(f"{x.name} flat", (x.size,), (x.scale, x.zero_point))
-        # With an odd multiplier of 31 bits no accumulator under 2**30 times the factor is halfway between two
-        # integers, so that rounding halves away from zero (reference) or up (equation 8) is the same.
-        factors = [(multiplier | 1) * 2.0 ** (shift - 31) for multiplier, shift in pairs]
-        return self.add("dense", (number,), n, out, factor=factors, **words)
+        return self.add("dense", (number,), n, out, factor=[dense_factor(*both) for both in pairs], **words)
     words["multiplier"], words["shift"] = (np.array(part) for part in zip(*pairs, strict=True))
     stride, dilation = (pair(name, getattr(layer, name), 1, 65535) for name in ("stride", "dilation"))
     extent = extent_of(layer.kernel.shape[1:3], dilation)
     words |= {"stride": stride, "dilation": dilation, "padding": pads_of(layer.padding, x.shape[1:3], extent, stride)}
     op = "depthwise_conv2d" if isinstance(layer, layers.DepthwiseConv2D) else "conv2d"
     return self.add(op, (number,), n, out, **words)
+
+
+def dense_factor(multiplier: int, shift: int) -> float:
+    """The factor of a dense layer's channel: multiplier * 2**(shift - 31) with an odd multiplier.
+
+    A board multiplies by 31 bits where the reference multiplies by a double, and quantize.once_multiplier has to find
+    bits that round alike. Of many large accumulators an arbitrary double leaves none; one of 31 bits leaves itself, as
+    long as no product is halfway between two integers, and with an odd multiplier none under 2**30 is.
+    """
+    return (multiplier | 1) * 2.0 ** (shift - 31)
 
 
 def weight_scales(largest: NDArray[Any], bias: NDArray[Any], input_scale: float) -> NDArray[np.float64]:

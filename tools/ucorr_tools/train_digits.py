@@ -59,14 +59,13 @@ def gradients(net: FloatNetwork, x: Floats, labels: Floats) -> list[Floats]:
 
 
 def _spread_back(layer: Any, g: Floats, shape: tuple[int, ...]) -> Floats:
-    """The gradient of a layer's input of a shape, from that of its output."""
-    step, size, height = layer.stride, layer.kernel.shape[1], shape[1]
-    top = max(0, (g.shape[1] - 1) * step + size - height) // 2
-    padded = np.zeros((shape[0], height + size, shape[2] + size, shape[3]))
+    """The gradient of a layer's input of a shape, from that of its output; padded below and on the right alone."""
+    step, size = layer.stride, layer.kernel.shape[1]
+    padded = np.zeros((shape[0], shape[1] + size, shape[2] + size, shape[3]))
     rows, columns = g.shape[1] * step, g.shape[2] * step
     for a, b in np.ndindex(size, size):
         padded[:, a : a + rows : step, b : b + columns : step] += g @ layer.kernel[:, a, b]
-    return padded[:, top : top + height, top : top + shape[2]]
+    return padded[:, : shape[1], : shape[2]]
 
 
 def train(x: Floats, labels: Floats, epochs: int, seed: int = 0) -> FloatNetwork:
