@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from .cli_learn import learn
 from .cli_networks import budget_option, convert, core_option, json_option, network_info, run
 
 port_option = click.option(
@@ -73,6 +74,7 @@ def main() -> None:
 
 
 main.add_command(convert)
+main.add_command(learn)
 main.add_command(run)
 
 

@@ -1,7 +1,7 @@
-"""Read .tflite files: bytes in, a Network out, or one ValueError; TensorFlow is not needed.
+"""Read .tflite files: bytes in, a Network out, or one ValueError; and write some. TensorFlow is not needed.
 
 records.py copies the file's graph, builder.py checks it and grows the Network, operators.py names the function of
-each operator.
+each operator. writer.py goes the other way, with the bytes that model.py makes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from pathlib import Path
 from ..network import Network
 from .operators import build
 from .records import read
+from .writer import save_tflite, to_tflite
+
+__all__ = ["load_tflite", "save_tflite", "to_tflite"]
 
 
 def load_tflite(source: str | PathLike[str] | bytes) -> Network:
