@@ -150,6 +150,8 @@ class Network:
         size = max([step.scratch_bytes for step in made] + [0])
         collect()
         self._scratch = _allocate("i", (size + 3) // 4, "scratch of the greediest step")
+        for step in made:
+            step.bind(self._scratch)
 
     def run(self, x=None):
         """The output, for an input of as many bytes in any buffer, or for what `input` holds.
@@ -158,9 +160,8 @@ class Network:
         """
         if x is not None:
             self._put(x)
-        scratch = self._scratch
         for step in self.steps:
-            step.run(scratch)
+            step.run()
         return self.output
 
     def _put(self, x):
@@ -184,7 +185,7 @@ class Network:
         rows = []
         for step in self.steps:
             start = read()
-            step.run(self._scratch)
+            step.run()
             rows.append((step.name, step.out_shape, step.macs, elapsed(read(), start), step.backend))
         return rows
 

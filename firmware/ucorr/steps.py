@@ -37,9 +37,13 @@ class Step:
         self.out_shape, self.macs = op.out_shape, op.macs
         self.scratch_bytes, self.weight_bytes = plan.scratch_bytes, plan.weight_bytes
 
-    def run(self, scratch):
+    def bind(self, scratch):
+        """Take what the step needs of the scratch that all steps share, an array('i')."""
+        self._scratch = memoryview(scratch)[: (self.scratch_bytes + 3) // 4]
+
+    def run(self):
         if self._scratched:
-            self._plan.run(self._sources[0], self._target, scratch)
+            self._plan.run(self._sources[0], self._target, self._scratch)
         else:
             self._plan.run(self._sources, self._target)
 

@@ -176,13 +176,13 @@ def solve(message, payload):
 def solve_network(message, payload):
     """Run a network on one input; then, to profile it, step by step.
 
-    message  network (bytes of its file, in front in payload), digest (of the file), backend, weights, locked (the run
-             happens under heap_lock()), profile (whether to)
+    message  network (bytes of its file, in front in payload) or path (of its file on the target), digest (of the file),
+             backend, weights, locked (a run happens under heap_lock()), profile (whether to)
     returns  (answer, output bytes); the answer tells the steps as [name, output shape, MACs, time, backend],
              the memory, labels, and what loading took
     """
     global _kept
-    size = message["network"]
+    size = 0 if "path" in message else message["network"]
     key = {name: message.get(name) for name in ("digest", "backend", "weights")}
     if _kept[0] != key:
         _kept = (None, None, None)
@@ -202,7 +202,7 @@ def solve_network(message, payload):
             net.run(x)
         finally:
             heap_unlock()
-    answer = {"memory": net.memory(), "labels": net.labels, "steps": [], "output_dtype": net.output_dtype}
+    answer = {"memory": net.memory(), "labels": net.labels, "steps": [], "unit": clock[0]}
     answer.update(told)
     out = bytes(net.output)
     if message.get("profile"):

@@ -84,7 +84,7 @@ class Network:
         """
         if len(inputs) != len(self.inputs):
             raise ValueError(f"inputs: {len(inputs)} arrays, wanted {len(self.inputs)}")
-        given = [_samples(self.tensors[number], value) for number, value in zip(self.inputs, inputs, strict=True)]
+        given = [samples_of(self.tensors[number], value) for number, value in zip(self.inputs, inputs, strict=True)]
         counts = {len(value) for value, _ in given}
         if len(counts) != 1:
             raise ValueError(f"inputs: {sorted(counts)} samples, wanted as many of each")
@@ -97,13 +97,8 @@ class Network:
                 if last[number] == n and number not in self.outputs:
                     del values[number]
         several = given[0][1]
-        results = tuple(self._result(values[number], several) for number in self.outputs)
+        results = tuple(in_form(values[number], several) for number in self.outputs)
         return results if len(results) > 1 else results[0]
-
-    def _result(self, value: Ints, several: str) -> Ints:
-        if several == "one":
-            return value[0]
-        return value[:, 0] if several == "without batch" and value.shape[1:2] == (1,) else value
 
     def summary(self, core: str = "any", budget: int | None = None) -> str:
         """Layers, MACs, bytes and the memory plan as text; words as save's."""
@@ -142,8 +137,8 @@ def quantized(real: ArrayLike, tensor: Tensor) -> Ints:
     return np.clip(steps, limits.min, limits.max).astype(tensor.dtype)
 
 
-def _samples(tensor: Tensor, value: ArrayLike) -> tuple[Ints, str]:
-    """The value as (samples, *shape), and how it came."""
+def samples_of(tensor: Tensor, value: ArrayLike) -> tuple[Ints, str]:
+    """The value as (samples, *shape), and how it came, for in_form(). raises TypeError or ValueError"""
     array = np.asarray(value)
     if array.dtype != tensor.dtype:
         raise TypeError(f"input {tensor.name!r}: dtype {array.dtype}, wanted {tensor.dtype}")
@@ -154,3 +149,10 @@ def _samples(tensor: Tensor, value: ArrayLike) -> tuple[Ints, str]:
     if tensor.shape[:1] == (1,) and array.shape[1:] == tensor.shape[1:]:
         return array[:, None], "without batch"
     raise ValueError(f"input {tensor.name!r}: shape {array.shape}, wanted {tensor.shape}, or samples of it")
+
+
+def in_form(value: Ints, form: str) -> Ints:
+    """Outputs (samples, *shape) in the form in which the inputs came."""
+    if form == "one":
+        return value[0]
+    return value[:, 0] if form == "without batch" and value.shape[1:2] == (1,) else value

@@ -1,4 +1,4 @@
-"""Run a layer on a target and bring its output back as an ndarray.
+"""Run a layer or a network on a target and bring its output back as an ndarray.
 
 Targets: "cpython" (this process), "micropython" (a real MicroPython process), and whatever an installed
 package offers as an entry point of the group "ucorr.targets": a function like `ask`.
@@ -6,6 +6,7 @@ package offers as an entry point of the group "ucorr.targets": a function like `
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
@@ -14,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import board_side, micropython
+from .compile import LEVELS, Compiled, compile
 from .micropython import TargetError
+from .network import Network, in_form, samples_of
+from .summary import kind
 
 OWN_TARGETS = ("cpython", "micropython")
 
@@ -26,7 +30,8 @@ def targets() -> list[str]:
 
 @dataclass(frozen=True)
 class LayerRun:
-    """One layer's run: its name, the backend that ran, output shape, MACs and the best time."""
+    """One layer's run, all samples together: its name, the backend that ran, output shape, MACs and the best time;
+    cycles are an estimate (cycles.py) of machine code on an emulated core."""
 
     name: str
     backend: str
@@ -34,14 +39,17 @@ class LayerRun:
     macs: int
     instructions: int | None
     microseconds: int | None
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """output: integers of the layer's out_dtype, batch + out_shape; layers: a LayerRun each."""
+    """output: integers of the last layer's out_dtype, batch + out_shape; layers: a LayerRun each; memory: bytes of the
+    heap by use, of a network (ucorr.network.Network.memory)."""
 
     output: NDArray[Any]
     layers: list[LayerRun]
+    memory: dict[str, Any] | None = None
 
 
 def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
@@ -69,15 +77,20 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
 def simulate(
     op: Any, x: NDArray[Any], target: str = "cpython", *, backend: str | None = None, repeat: int = 1
 ) -> Result:
-    """Run a layer made on the desk on a target.
+    """Run a layer or a network on a target.
 
-    op      a ucorr layer (ucorr.Correlate2D(...), ...)
+    op      a ucorr layer with weights made on the desk (ucorr.Correlate2D(...), ...); a Network, which is compiled for
+            the target's core; or a Compiled
     x       integers of op.spec.dtype; any batch of whole inputs, or, for a layer with a
-            pitch, one buffer of at least op.spec.input_length items
+            pitch, one buffer of at least op.spec.input_length items. A network's as Network.run takes them
     backend None for the fastest that the target has, or a name
     repeat  timed runs; the best one is told
     raises  ValueError or TypeError for a wrong x, TargetError when the target fails
     """
+    if isinstance(op, Network):
+        op = compile(op, core_of(target))
+    if isinstance(op, Compiled):
+        return _simulate_network(op, np.asarray(x), target, backend)
     spec = op.spec
     x = np.asarray(x)
     if x.dtype != np.dtype(spec.dtype):
@@ -109,6 +122,37 @@ def simulate(
         microseconds=_total(answers, "microseconds"),
     )
     return Result(output, [run])
+
+
+def core_of(target: str) -> str:
+    """The core that a target's networks are compiled for; "any" where it is no Cortex-M."""
+    core = target.replace("qemu-", "cortex-")
+    core = {"cortex-m0": "cortex-m0plus"}.get(core, core)
+    return core if core in LEVELS else "any"
+
+
+def _simulate_network(compiled: Compiled, x: NDArray[Any], target: str, backend: str | None) -> Result:
+    """Run every sample; the layers are profiled in a run of the last one."""
+    network, file = compiled.network, compiled.to_bytes()
+    samples, form = samples_of(network.tensors[network.inputs[0]], x)
+    message = {"name": "network", "network": len(file), "digest": zlib.crc32(file), "backend": backend}
+    message |= {"locked": True, "profile": True}
+    answers = [ask(message, file + np.ascontiguousarray(sample).tobytes(), target) for sample in samples]
+    out = network.tensors[network.outputs[0]]
+    output = np.stack([np.frombuffer(data, out.dtype).reshape(out.shape) for _, data in answers])
+    told = answers[-1][0]
+    layers = [
+        LayerRun(kind(part), ran, tuple(shape), macs, *_spent(told["unit"], spent, ran))
+        for part, (_, shape, macs, spent, ran) in zip(compiled.parts, told["steps"], strict=True)
+    ]
+    return Result(in_form(output, form), layers, told["memory"])
+
+
+def _spent(unit: str, spent: Any, backend: str) -> tuple[int | None, int | None, int | None]:
+    """(instructions, microseconds, cycles) of what a target measured."""
+    if unit == "spent":  # an emulated core, which executes machine code alone
+        return (spent[0], None, spent[1] or None) if backend == "thumb" else (None, None, None)
+    return (spent, None, None) if unit == "instructions" else (None, spent, None)
 
 
 def _total(answers: list[tuple[dict[str, Any], bytes]], key: str) -> int | None:

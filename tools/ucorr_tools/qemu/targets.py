@@ -40,6 +40,7 @@ class Session:
 
     def __init__(self, machine: Machine, *, mpy: bool = True) -> None:
         self.machine = machine
+        self._digest: int | None = None  # of the network on the disk
         self.emulator = Emulator(machine).start()
         try:
             self.board: Board = self.emulator.connect()
@@ -85,8 +86,10 @@ class Session:
         return self.emulator.running and self.board.alive
 
     def ask(self, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
-        """One message; TargetError when the board raises, faults or hangs."""
+        """One message; TargetError when the board raises, faults or hangs. A network's file goes to the disk first."""
         try:
+            if message.get("network"):
+                message, payload = self._placed(message, payload)
             answer, data = verify.ask(self.board, message, payload, seconds=SECONDS)
         except BoardError as error:
             doing = f"{message.get('layer', 'code')} {message.get('name', '')}".strip()
@@ -103,7 +106,20 @@ class Session:
             ticks = answer.pop(name, None)
             instructions = None if ticks is None else round(ticks * self.machine.instructions_per_tick)
             answer[name.replace("ticks", "instructions")] = instructions
+        if answer.get("unit") == "ticks":
+            answer["unit"] = "instructions"
+            for step in answer["steps"]:
+                step[3] = round(step[3] * self.machine.instructions_per_tick)
         return answer, data
+
+    def _placed(self, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        """The message with its network's file on the board's disk, where the last one stays."""
+        size, path = message["network"], "/model.ucorr"
+        if self._digest != message["digest"]:
+            self.board.exec("_kept = (None, None, None)")
+            self.board.write(path, payload[:size])
+            self._digest = message["digest"]
+        return {**message, "path": path}, payload[size:]
 
 
 _session: Session | None = None
