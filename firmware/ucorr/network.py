@@ -97,8 +97,7 @@ class Network:
         self.output_shape, self.output_dtype, self.output_scale, self.output_zero_point, self.output = self._end(
             OUTPUT_AT
         )
-        labels = file.read(number(file.read, LABELS_AT), number(file.read, LABELS))
-        self.labels = tuple(bytes(labels).decode().split("\n")[:-1])
+        self.labels = self._labels()
         self._known = None
         self._load(backend)
 
@@ -127,6 +126,19 @@ class Network:
             self._input = buffers.as_bytes(region), buffers.slice_of(0, len(region)), length
         # A slice of array('b') has its items; others are views of the same bytes.
         return shape, dtype, scale, zero_point, region if dtype == "b" else buffers.typed(region, dtype, length)
+
+    def _labels(self):
+        read = self._file.read
+        text = bytes(read(number(read, LABELS_AT), number(read, LABELS)))
+        try:
+            return tuple(text.decode().split("\n")[:-1])
+        except UnicodeError:
+            raise ValueError("model: %d bytes of labels, wanted UTF-8" % len(text))
+
+    def close(self):
+        """Close the file that is streamed; the network can't run any more."""
+        if self._file.file:
+            self._file.file.close()
 
     def _region(self, place, dtype, length):
         """The bytes of a tensor in the arena."""
