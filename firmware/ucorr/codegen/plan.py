@@ -23,6 +23,21 @@ def families(level, wide=False):
     return (filters_dsp, filters_dsp.Planes), (conv_dsp, conv_dsp.Smlad)
 
 
+def _offered(spec, level):
+    """The families to ask, and their classes. That for sums of rows is imported where it may be of use."""
+    found = families(level, spec.wide)
+    if 1 < spec.kernel_shape[1] == spec.taps == spec.stride[0] and spec.kernel_shape[0] == 1:
+        from . import rows
+
+        if level >= ARMV7EM:
+            from .scale_dsp import refuses
+        else:
+            from .scale_v6m import refuses
+        if refuses(spec) is None:
+            found = ((rows, rows.Rows),) + found
+    return found
+
+
 def select(spec, level, budget=None):
     """(module, class, compact) for a layer on a core, or a str saying why there is none.
 
@@ -32,7 +47,7 @@ def select(spec, level, budget=None):
     if level not in LEVELS:
         raise ValueError("level: %r, wanted one of %s" % (level, " ".join(map(str, LEVELS))))
     reason = None
-    for module, made in families(level, spec.wide):
+    for module, made in _offered(spec, level):
         refusal = module.refuses(spec)
         if refusal:
             reason = refusal
