@@ -47,9 +47,8 @@ class File:
         else:
             self.file = open(source, "rb")
             try:
-                memoryview(self.file)
-                self.whole = self.file  # a file in ROMFS is memory
-                self.size = buffers.measure("source", memoryview(self.file))[0]
+                self.whole = memoryview(self.file)  # a file in ROMFS is memory
+                self.size = len(self.whole)
             except TypeError:
                 self.size = self.file.seek(0, 2)
         self.view = None if self.whole is None else memoryview(buffers.as_bytes(self.whole) if self.size else b"")
