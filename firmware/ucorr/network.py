@@ -98,6 +98,14 @@ class Network:
         )
         self.labels = self._labels()
         self._known = None
+        try:
+            self._load(backend)
+            return
+        except MemoryError:
+            if weights != "auto" or self.weights != "ram":
+                raise
+        self.weights = "stream"  # there was room for the file, but not for what comes of it
+        self._file = File(source)
         self._load(backend)
 
     def _take(self, weights):
@@ -153,8 +161,8 @@ class Network:
             for kind, writes, reads, words in steps(read):
                 try:
                     made.append(builder.step(kind, writes, reads, words))
-                except MemoryError:
-                    raise MemoryError("model: step %d (%s) does not fit%s" % (len(made), kind, _free()))
+                except MemoryError as error:  # whose words tell how many bytes were wanted
+                    raise MemoryError("model: step %d (%s): %s%s" % (len(made), kind, error, _free()))
                 except (ValueError, TypeError) as error:
                     raise ValueError("model: step %d (%s): %s" % (len(made), kind, error))
         self.steps = tuple(made)
