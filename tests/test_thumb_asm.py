@@ -143,6 +143,7 @@ SHORT = [
     ("addi", (SP, SP, 40), "add sp, #0x28"),
     ("subs", (R3, 255), "subs r3, #0xff"),
     ("adcs", (R1, R2), "adcs r1, r2"),
+    ("sbcs", (R1, R2), "sbcs r1, r2"),
     ("ands", (R1, R2), "ands r1, r2"),
     ("mvns", (R1, R2), "mvns r1, r2"),
     ("muls", (R1, R2), "muls r1, r2, r1"),

@@ -141,7 +141,7 @@ class Swar(Conv):
     # The table
 
     def _starts(self, channels):
-        starts = [start(self.spec, o, self.zero) for o in channels]
+        starts = [start(self.spec, o, self.zero) + self.scale.ahead for o in channels]
         if self.compact or len(starts) == 1:
             return starts
         pairs = range(0, len(starts), 2)
@@ -215,6 +215,8 @@ class Swar(Conv):
         asm.ldr(R4, SP, OUT_AT)
         kernel.emit_behind()
         size = ITEMSIZE[self.spec.out_dtype]
+        if self.scale.zero:
+            asm.movs(R3, 0)
         for c in range(cut.wide):
             r = self.scale.emit(asm, kernel.emit_sum(c), lambda r: asm.ldm(R5, (r,)), self._pointer(c))
             self.scale.store(asm, r, R4, c * size)
