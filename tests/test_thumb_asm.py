@@ -188,8 +188,8 @@ def test_an_instruction_reads_as_it_was_meant(made, level, name, arguments, text
 @pytest.mark.parametrize(
     ("made", "rows", "others"),
     [
-        (Thumb1, SHORT, {"b", "bl", "constant", "move", "plus", "mla", "enter", "leave"}),
-        (Thumb2, INSTRUCTIONS, {"b", "it", "plus", "enter", "leave"}),
+        (Thumb1, SHORT, {"b", "bl", "constant", "move", "plus", "mla", "enter", "leave", "turn", "count", "advance"}),
+        (Thumb2, INSTRUCTIONS, {"b", "it", "plus", "enter", "leave", "turn", "count", "advance"}),
     ],
 )
 def test_every_instruction_is_tested(made, rows, others):
@@ -239,6 +239,34 @@ def test_a_loop_of_16_bit_instructions_reaches_back_however_long(nops):
     asm.leave(0)
     run = emulator.call("cortex-m0plus", asm.finish(), *(bytearray(4) for _ in range(4)))
     assert run.instructions == 15 + 3 * (nops + 1) + (3 if nops <= 125 else 5)  # far: over a second branch
+
+
+@pytest.mark.parametrize("made", [Thumb1, Thumb2])
+def test_loops_turn_as_often_as_they_count_and_what_moves_on_moves(made):
+    asm = made(ARMV6M if made is Thumb1 else ARMV7EM)
+    asm.enter(16)
+    asm.mov(R7, R1)
+    for slot, value in ((0, 3), (4, 100), (8, 70000)):
+        asm.constant(R2, value)
+        asm.str(R2, SP, slot)
+    inner = R3 if made is Thumb1 else R8
+    asm.label("outer")
+    asm.constant(R3, 5)
+    asm.mov(inner, R3)
+    asm.label("inner")
+    asm.advance(8, -1)
+    asm.advance(4, 5000)
+    asm.turn(inner, "inner")
+    asm.count(0, "outer")
+    asm.str(R1, R7, 12)  # what advance() leaves there
+    for slot in (0, 4, 8):
+        asm.ldr(R2, SP, slot)
+        asm.str(R2, R7, slot)
+    asm.leave(16)
+    out = np.zeros(4, np.int32)
+    core = "cortex-m0plus" if made is Thumb1 else "cortex-m4"
+    emulator.call(core, asm.finish(), bytearray(4), out, bytearray(4), bytearray(4))
+    assert out.tolist() == [0, 100 + 15 * 5000, 70000 - 15, 100 + 15 * 5000]
 
 
 @pytest.mark.parametrize("gap", [0, 1, 700, 3000])
@@ -313,8 +341,9 @@ def test_what_does_not_fit_an_encoding_is_told(made, name, arguments, sentence):
 
 
 def test_labels_and_levels_are_checked():
-    with pytest.raises(AssemblerError, match="level: 9, wanted one of 6 7 8"):
-        Thumb2(9)
+    for made, level, wanted in ((Thumb1, 9, "6 7 8"), (Thumb2, 9, "7 8"), (Thumb2, ARMV6M, "7 8")):
+        with pytest.raises(AssemblerError, match=f"level: {level}, wanted one of {wanted}$"):
+            made(level)
     asm = Thumb2(ARMV7M)
     asm.label("here")
     with pytest.raises(AssemblerError, match="label: 'here' stands already"):

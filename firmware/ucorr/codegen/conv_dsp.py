@@ -37,9 +37,10 @@ def refuses_shape(spec):
     reason = fill.refuses(spec)
     if reason:
         return reason
-    if shape_of(spec).step > 4088:
+    shape = shape_of(spec)
+    if shape.step > 4088:
         return "windows that lie more than 4088 bytes apart"
-    if shape_of(spec).scratch_bytes > SCRATCH_MOST:
+    if shape.scratch_bytes > SCRATCH_MOST:
         return "rows that take more than %d bytes of scratch" % SCRATCH_MOST
     return None
 

@@ -194,8 +194,7 @@ class Lanes:
             asm.ldr(R3, SP, FILL_PLANE)
             asm.plus(R3, R3, rows.plane)
             asm.ldr(R2, SP, PLANES)
-            asm.subs(R2, 1)
-            asm.b("planes", NE)
+            asm.turn(R2, "planes")
 
     def _columns(self, asm, spec, rows, channels):
         """Words of every column, r3 on, from the first items of rows r0, r1 and r6."""
@@ -320,21 +319,14 @@ class Lanes:
             asm.move(R4, -seen)
             seen = 0
             asm.ldr(R0, SP, COPIES)
-            asm.subs(R0, 1)
-            asm.b("copy", NE)
+            asm.turn(R0, "copy")
         if spec.groups > 1:
             asm.move(R4, rows.plane - seen)
             asm.ldr(R0, SP, CHANNELS)
-            asm.subs(R0, 1)
-            asm.b("channel", NE)
-        asm.ldr(R1, SP, OUT)
-        asm.plus(R1, R1, 2 * row)
-        asm.str(R1, SP, OUT)
+            asm.turn(R0, "channel")
+        asm.advance(OUT, 2 * row)
         walk.emit_next(asm, rows, WINDOW, 2 * spec.stride[0], rows.kept)
-        asm.ldr(R0, SP, PASSES)
-        asm.subs(R0, 1)
-        asm.str(R0, SP, PASSES)
-        asm.b("pass", NE)
+        asm.count(PASSES, "pass")
         asm.leave(FRAME)
 
     def _column(self, pixel):
