@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import problems
+from ucorr.codegen import walk
 from ucorr.codegen.plan import Plan, select
 from ucorr.codegen.thumb2 import Thumb2
 from ucorr.codegen.thumb_asm import ARMV6M, ARMV7EM, NE, R0, R1, R2, R4, R9, SP
-from ucorr_host import cycles, emulator
+from ucorr_host import TargetError, cycles, emulator
 from ucorr_host.named import layers, named
 from ucorr_host.problems import LAYERS, Problem
 from ucorr_host.simulator import ask
@@ -162,6 +163,21 @@ def called(emit, level=ARMV7EM, core="cortex-m4", size=16):
 def test_a_stray_access_or_a_register_that_is_not_restored_is_an_error(emit, sentence):
     with pytest.raises(emulator.EmulatorError, match=f"^cortex-m4: .*{sentence}"):
         called(emit)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_stray_access_of_a_layer_is_told_with_its_name(core, monkeypatch):
+    begin = walk.emit_begin
+
+    def astray(asm, spec, sizes, blank):
+        begin(asm, spec, sizes, blank)
+        asm.plus(R1, R2, sizes.scratch_bytes)
+        asm.str(R0, R1)  # behind the scratch
+
+    monkeypatch.setattr(walk, "emit_begin", astray)
+    problem = next(problem for problem in named() if problem.name == "conv")
+    with pytest.raises(TargetError, match=rf"^Conv2D conv on {core}: EmulatorError: {core}: .*WRITE_UNMAPPED"):
+        ask(problem.message("thumb"), problem.payload(), core)
 
 
 def test_an_instruction_that_the_core_lacks_is_an_error():
