@@ -104,6 +104,7 @@ class Lanes:
         self.rows = rows = Rows(spec)
         self.scratch_bytes = rows.scratch_bytes
         self.middle = 128 if spec.dtype == "B" else 0
+        self.grey = spec.dtype == "B" and spec.input_shape[2] == 1  # where rows move on: LDRSB has no offsets
         self.scale = Scale(spec)
         self.runs = self._runs()
         self.table = self._pack()
@@ -205,17 +206,19 @@ class Lanes:
             self._outer(asm, left)
         else:
             asm.plus(R3, R3, left * rows.column)
-        unrolled = min(4, 1 + 120 // rows.column)
+        unrolled = min(8 if self.grey else 4, 1 + 120 // rows.column)
         asm.movs(R2, 0)
+        at = R0 if self.grey else R2
         times = inner // unrolled
         if times > 1:
             asm.constant(R4, times * unrolled * channels)
+            asm.add(R4, R4, at)
             asm.mov(R8, R4)
             asm.label("columns")
         if times:
             self._words(asm, unrolled, channels)
         if times > 1:
-            asm.cmp(R2, R8)
+            asm.cmp(at, R8)
             asm.b("columns", NE)
         self._words(asm, inner % unrolled, channels)
         if spec.border == "constant":
@@ -230,13 +233,14 @@ class Lanes:
                 asm.str(R7, R5, 4 * n)
 
     def _words(self, asm, count, channels):
-        """Words of `count` columns from items r2 on; r2 and r3 move on."""
+        """Words of `count` columns from items r2 on, or those of a grey image at r0, r1 and r6; they and r3 move on."""
         load = asm.ldrb_at if self.middle else asm.ldrsb_at
         at_once = self.rows.at_once
         items = (R4, R5, R7)[: at_once + 1]
+        held = (R0, R1, R6)[: at_once + 1]
         for n in range(count):
-            for item, row in zip(items, (R0, R1, R6)):
-                load(item, row, R2)
+            for item, row in zip(items, held):
+                asm.ldrb(item, row, n) if self.grey else load(item, row, R2)
             # the last word first: it is made where its lower half was
             for k in range(at_once, 0, -1):
                 word = items[k]
@@ -246,7 +250,10 @@ class Lanes:
                     asm.add(word, word, R9)
             for k in range(at_once):
                 asm.str(items[1 + k], R3, n * self.rows.column + 4 * k)
-            asm.plus(R2, R2, channels)
+            if not self.grey:
+                asm.plus(R2, R2, channels)
+        for row in held if self.grey else ():
+            asm.plus(row, row, count)
         asm.plus(R3, R3, count * self.rows.column)
 
     def _outer(self, asm, count):
