@@ -13,6 +13,7 @@ import pytest
 import ucorr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mpremote.romfs import make_romfs
 from numpy.testing import assert_array_equal
 from tflite_writer import two_layers
 from ucorr import format as layout
@@ -102,6 +103,31 @@ def test_a_file_is_read_once_and_a_buffer_is_used_in_place(tmp_path, backend):
     ends = [list(shape), "b", list(out.shape), out.zero_point, []]
     scores = network.run(x).reshape(-1).tolist()
     assert outcome == ["ok", [["ram", scores, True], ends, ["in place", scores, True], ends]]
+
+
+IN_ROM = """
+import vfs
+image = bytearray(open({image!r}, "rb").read())
+vfs.mount(vfs.VfsRom(memoryview(image)), "/rom")
+try:
+    net = ucorr.load("/rom/two.ucorr", {backend!r})
+    answer = [net.weights, net.memory()["file"], list(net.run(array("b", {x!r})))]
+finally:
+    vfs.umount("/rom")
+"""
+
+
+@pytest.mark.parametrize("backend", ["viper", "portable"])
+def test_a_file_in_romfs_is_used_in_place(tmp_path, backend):
+    folder, image = tmp_path / "files", tmp_path / "image.romfs"
+    folder.mkdir()
+    network = load_tflite(two_layers())
+    network.save(folder / "two.ucorr")
+    image.write_bytes(make_romfs(str(folder), mpy_cross=None))
+    x = np.random.default_rng(0).integers(-128, 128, network.tensors[network.inputs[0]].shape).astype(np.int8)
+    source = IN_ROM.format(image=str(image), backend=backend, x=x.reshape(-1).tolist())
+    outcome = ask({"attempt": source}, b"", "micropython")[0]["outcome"]
+    assert outcome == ["ok", ["in place", 0, network.run(x).reshape(-1).tolist()]]
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])

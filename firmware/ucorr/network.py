@@ -47,9 +47,8 @@ class File:
         else:
             self.file = open(source, "rb")
             try:
-                memoryview(self.file)
-                self.whole = self.file  # a file in ROMFS is memory
-                self.size = buffers.measure("source", memoryview(self.file))[0]
+                self.whole = memoryview(self.file)  # a file in ROMFS is memory
+                self.size = len(self.whole)
             except TypeError:
                 self.size = self.file.seek(0, 2)
         self.view = None if self.whole is None else memoryview(buffers.as_bytes(self.whole) if self.size else b"")
@@ -99,6 +98,14 @@ class Network:
         )
         self.labels = self._labels()
         self._known = None
+        try:
+            self._load(backend)
+            return
+        except MemoryError:
+            if weights != "auto" or self.weights != "ram":
+                raise
+        self.weights = "stream"  # there was room for the file, but not for what comes of it
+        self._file = File(source)
         self._load(backend)
 
     def _take(self, weights):
@@ -154,8 +161,8 @@ class Network:
             for kind, writes, reads, words in steps(read):
                 try:
                     made.append(builder.step(kind, writes, reads, words))
-                except MemoryError:
-                    raise MemoryError("model: step %d (%s) does not fit%s" % (len(made), kind, _free()))
+                except MemoryError as error:  # whose words tell how many bytes were wanted
+                    raise MemoryError("model: step %d (%s): %s%s" % (len(made), kind, error, _free()))
                 except (ValueError, TypeError) as error:
                     raise ValueError("model: step %d (%s): %s" % (len(made), kind, error))
         self.steps = tuple(made)

@@ -78,7 +78,7 @@ def test_a_network_that_does_not_fit_tells_what_it_needs(rig, session, weights):
         return
     file = compile(model("digits")[0], core_of(target)).to_bytes()
     session.board.exec("room = []\ntry:\n while True: room.append(bytearray(1024))\nexcept MemoryError: room.pop()")
-    with pytest.raises(TargetError, match=r"MemoryError on .*: (model: .*|memory allocation failed)"):
+    with pytest.raises(TargetError, match=r"MemoryError on .*: (model: .* \d+ bytes|memory allocation failed)"):
         session.ask(message(file, weights=weights), file + bytes(64))
 
 

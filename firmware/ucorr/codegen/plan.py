@@ -23,21 +23,6 @@ def families(level, wide=False):
     return (filters_dsp, filters_dsp.Planes), (conv_dsp, conv_dsp.Smlad)
 
 
-def _offered(spec, level):
-    """The families to ask, and their classes. That for sums of rows is imported where it may be of use."""
-    found = families(level, spec.wide)
-    if 1 < spec.kernel_shape[1] == spec.taps == spec.stride[0] and spec.kernel_shape[0] == 1:
-        from . import rows
-
-        if level >= ARMV7EM:
-            from .scale_dsp import refuses
-        else:
-            from .scale_v6m import refuses
-        if refuses(spec) is None:
-            found = ((rows, rows.Rows),) + found
-    return found
-
-
 def select(spec, level, budget=None):
     """(module, class, compact) for a layer on a core, or a str saying why there is none.
 
@@ -47,7 +32,12 @@ def select(spec, level, budget=None):
     if level not in LEVELS:
         raise ValueError("level: %r, wanted one of %s" % (level, " ".join(map(str, LEVELS))))
     reason = None
-    for module, made in _offered(spec, level):
+    tried = families(level, spec.wide)
+    if spec.taps == spec.stride[0] > spec.kernel_shape[0] == 1:  # imported where it may be of use
+        from . import rows
+
+        tried = ((rows, rows.Rows),) + tried
+    for module, made in tried:
         refusal = module.refuses(spec)
         if refusal:
             reason = refusal
@@ -72,9 +62,7 @@ class Plan:
     def __init__(self, spec, level, budget=None):
         found = select(spec, level, budget)
         if isinstance(found, str):
-            raise ValueError(
-                "spec: no machine code of level %s (%s), wanted a layer that select() takes" % (level, found)
-            )
+            raise ValueError("spec: no machine code of level %s (%s), wanted another" % (level, found))
         code = found[1](spec, level, found[2])
         self.code = code.code
         self.table = code.table

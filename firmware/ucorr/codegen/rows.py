@@ -28,10 +28,11 @@ def refuses(spec):
         return "a kernel that is no column as high as its stride"
     if min(spec.weights) != 1 or max(spec.weights) != 1 or spec.kernel_zero_point:
         return "weights other than 1"
-    if spec.padding != ((0, 0), (0, 0)) or spec.stride[1] != 1 or not spec.exact_length or spec.kind == "exact":
-        return "rows that are padded, strided or wider than the image"
-    if spec.dilation[0] != 1:
-        return "rows that don't follow each other"
+    if spec.padding != ((0, 0), (0, 0)) or spec.stride[1] != 1 or not spec.exact_length or spec.dilation[0] != 1:
+        return "rows that are padded, strided, dilated or wider than the image"
+    reach = max(-spec.bound[0], spec.bound[1]) << max(0, max(spec.shift or (0,)) + 1)
+    if spec.kind != "tflite" or reach + (abs(spec.output_zero_point) + 1 << max(0, -min(spec.shift))) >= 1 << 30:
+        return "a scale far outside the usual"
     return None
 
 
