@@ -177,13 +177,14 @@ def solve_network(message, payload):
     """Run a network on one input; then, to profile it, step by step.
 
     message  network (bytes of its file, in front in payload) or path (of its file on the target), digest (of the file),
-             backend, weights, locked (a run happens under heap_lock()), profile (whether to)
+             backend, weights, locked (a run happens under heap_lock()), profile (whether to), target (which of several
+             cores that this process emulates: their files may be the same)
     returns  (answer, output bytes); the answer tells the steps as [name, output shape, MACs, time, backend],
              the memory, labels, and what loading took
     """
     global _kept
     size = 0 if "path" in message else message["network"]
-    key = {name: message.get(name) for name in ("digest", "backend", "weights")}
+    key = {name: message.get(name) for name in ("digest", "backend", "weights", "target")}
     if _kept[0] != key:
         if hasattr(_kept[1], "close"):
             _kept[1].close()

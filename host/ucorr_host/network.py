@@ -118,6 +118,12 @@ class Network:
 
         return Path(fspath(path)).write_bytes(compile(self, core, budget).to_bytes())
 
+    def random_input(self, seed: int = 0) -> Ints:
+        """One sample of the first input, its integers drawn from all that its dtype has."""
+        tensor = self.tensors[self.inputs[0]]
+        limits = np.iinfo(tensor.dtype)
+        return np.random.default_rng(seed).integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
+
     def quantize_input(self, real: ArrayLike) -> Ints:
         """Real numbers as the first input's integers, to nearest, halves to even."""
         return quantized(real, self.tensors[self.inputs[0]])

@@ -16,6 +16,7 @@ import click
 
 from .cli_learn import learn
 from .cli_networks import budget_option, convert, core_option, json_option, network_info, run
+from .cli_profile import forecast, profile
 
 port_option = click.option(
     "--port", envvar="UCORR_PORT", metavar="PORT", help="Serial port of the board, or $UCORR_PORT."
@@ -74,7 +75,9 @@ def main() -> None:
 
 
 main.add_command(convert)
+main.add_command(forecast)
 main.add_command(learn)
+main.add_command(profile)
 main.add_command(run)
 
 

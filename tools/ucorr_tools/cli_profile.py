@@ -1,0 +1,104 @@
+"""The commands that tell what a network takes: profile, where it runs, and forecast, where it does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from .cli_networks import json_option, read_input
+
+COLUMNS = ("layer", "output", "MACs", "instructions", "cycles", "µs", "per MAC", "weights", "backend")
+
+
+@click.command()
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--target", metavar="TARGET", default="cortex-m4", show_default=True, help="As of simulate.")
+@click.option("--port", metavar="PORT", help="Serial port of a board, instead of a target.")
+@click.option("--input", "path", type=click.Path(dir_okay=False), help="A .npy file, as run takes it; else random.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random input.")
+@click.option("--picture", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the bars, a PNG.")
+@json_option
+def profile(
+    model: str, target: str, port: str | None, path: str | None, seed: int, picture: str | None, as_json: bool
+) -> None:
+    """Tell what each layer of MODEL, a .tflite file, takes on a target or a board.
+
+    The output is compared with the reference byte for byte first. Emulated cores (cortex-m4 ...) count machine code,
+    emulated boards (qemu-m4 ...) everything; a MicroPython process and a real board tell microseconds. A board needs
+    `ucorr deploy` before; MODEL is compiled for it, and its file is there only while it is measured.
+    """
+    from ucorr_host import load_tflite
+
+    from . import profiling
+
+    network = load_tflite(model)
+    if path:
+        x = read_input(path, network.tensors[network.inputs[0]])
+        x = network.quantize_input(x) if x.dtype.kind == "f" else x
+    else:
+        x = network.random_input(seed)
+    if port:
+        from .board import Board
+
+        with Board(port, soft_reset=True) as board:
+            told = profiling.on_board(network, x, board)
+    else:
+        told = profiling.on_target(network, x, target)
+    if picture:
+        from .profile_picture import draw
+
+        draw(told, picture)
+    click.echo(json.dumps(told, indent=1) if as_json else text(told))
+
+
+def text(told: dict[str, Any]) -> str:
+    """A profiling.told() for people: a line for each step, the totals, then what the figures leave out."""
+    cells = [list(COLUMNS)]
+    for row in (*told["rows"], {"layer": "total", "shape": [], "backend": "", **told["totals"]}):
+        figures = [row[name] for name in ("macs", "instructions", "cycles", "microseconds", "per_mac", "weight_bytes")]
+        shown = ["–" if n is None else f"{n:.2f}" if isinstance(n, float) else f"{n:,}" for n in figures]
+        cells.append([row["layer"], "x".join(map(str, row["shape"])), *shown, row["backend"]])
+    units = [n for n, name in enumerate(("instructions", "cycles", "microseconds"), 3)
+             if told["totals"][name] is None]  # fmt: skip
+    cells = [[cell for n, cell in enumerate(row) if n not in units] for row in cells]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    last = len(widths) - 1
+    lines = [
+        "  ".join(
+            cell.ljust(width) if n in (0, 1, last) else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+    per = "ns" if told["unit"] == "microseconds" else told["unit"]
+    lines.append(f"equal to the reference byte for byte on {told['target']}; per MAC: {per}")
+    return "\n".join(lines + told["notes"])
+
+
+@click.command()
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--board", metavar="BOARD", required=True, help="pico, pico2, pyboard, teensy41 or esp32.")
+@json_option
+def forecast(model: str, board: str, as_json: bool) -> None:
+    """Estimate what MODEL, a .tflite file, takes on a BOARD that is not at hand: memory and time.
+
+    Heap and flash under stock MicroPython, whether weights stay in memory or have to be streamed, the layer that needs
+    most, milliseconds per inference. Figures of boards come from manuals and sources, which --json names; status 1
+    where the network does not fit.
+    """
+    from ucorr_host import load_tflite
+    from ucorr_host.boards import board as board_of
+    from ucorr_host.forecast import forecast as estimate
+
+    row = board_of(board)
+    found = estimate(load_tflite(model), row)
+    if as_json:
+        click.echo(json.dumps({**asdict(found), "fits": found.fits, "figures": asdict(row)}, indent=1))
+    else:
+        click.echo("\n".join(found.sentences))
+    if not found.fits:
+        what = "heap" if found.verdict == "no" else "flash"
+        raise click.ClickException(f"{model}: does not fit the {what} of {board}")
