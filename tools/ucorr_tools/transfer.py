@@ -56,9 +56,16 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def require_space(board: Board, path: str, files: Iterable[bytes], blocks: int) -> None:
+def require_space(
+    board: Board, path: str, files: Iterable[bytes], blocks: int, state: str = "nothing was changed"
+) -> None:
     """Refuse what does not fit beside what is there, before anything is written: whole blocks for each file, and
-    `blocks` more for entries and directories. path: of the file system. raises BoardError"""
+    `blocks` more for entries and directories.
+
+    path    of the file system
+    state   what stands on the board, for the sentence of the error
+    raises  BoardError
+    """
     known = board.free(path)
     if known is None:
         return
@@ -67,7 +74,7 @@ def require_space(board: Board, path: str, files: Iterable[bytes], blocks: int) 
     if need > free:
         raise BoardError(
             f"the board on {board.port} has {free // 1024} KiB of flash free and deploying needs"
-            f" {need // 1024} KiB beside what is there; nothing was changed"
+            f" {need // 1024} KiB beside what is there; {state}"
         )
 
 
