@@ -134,7 +134,7 @@ def readable(value: Any) -> str:
 @click.option("--output", default="ucorr-demo.png", show_default=True, help="Where the contact sheet goes.")
 @json_option
 def demo(output: str, as_json: bool) -> None:
-    """Filter a photograph on a real MicroPython and compare every bit with NumPy."""
+    """Filter a photograph and read digits on a real MicroPython, and compare every bit with NumPy."""
     from dataclasses import asdict
 
     from .demo import demo as run_demo
@@ -144,7 +144,7 @@ def demo(output: str, as_json: bool) -> None:
         click.echo(json.dumps({"rows": [asdict(row) for row in rows], "said": said, "good": good}, indent=1))
     else:
         show_table(
-            "A photograph on every target, against the NumPy reference",
+            "A photograph and a network on every target, against the NumPy reference",
             ["problem", "kernel to output", "MACs", "target", "backend", "ms", "equal"],
             [
                 [
