@@ -15,6 +15,7 @@ from commands import assert_one_sentence, command
 from made_up import NEW, NEW_WHOLE, OLD, temporaries, whole
 from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
 from tflite_writer import two_layers
+from ucorr_host import Network
 from ucorr_host.compile import LEVELS
 from ucorr_tools import deploy_model as deploying
 from ucorr_tools import digits
@@ -100,7 +101,8 @@ def test_a_second_deploy_of_a_model_copies_nothing(serial_board):
 def test_a_dry_run_tells_what_a_deploy_of_a_model_would_do(serial_board):
     with Board(serial_board.port) as board:
         put(board)
-        board.write(PLACE + TEMPORARY, b"left by an interrupted deploy")
+        for path in (PLACE, MAIN):
+            board.write(path + TEMPORARY, b"left by an interrupted deploy")
         before = serial_board.flash.read_bytes()
         would = put(board, SECOND, dry_run=True)
         assert serial_board.flash.read_bytes() == before
@@ -210,6 +212,16 @@ def test_a_model_damaged_on_its_way_is_not_installed(serial_board, monkeypatch):
             put(board, SECOND)
         assert temporaries(board) == []
         assert board.read(PLACE) == FILES[FIRST.network.labels]
+
+
+def test_a_listing_that_goes_wrong_does_not_cost_somebodys_main(serial_board, monkeypatch):
+    listdir, wrong = Board.listdir, [{}]
+    with Board(serial_board.port) as board:
+        board.write(MAIN, b"print('mine')\n")
+        monkeypatch.setattr(Board, "listdir", lambda board, path: wrong.pop() if wrong else listdir(board, path))
+        with pytest.raises(BoardError, match=r"listed / differently twice; nothing was changed$"):
+            put(board)
+        assert board.listdir("/") == {"main.py": 14}
 
 
 def test_too_little_flash_for_a_model_keeps_the_old_one(tmp_path):
@@ -341,6 +353,21 @@ def test_another_models_outputs_are_told(digits_board):
     assert "0 of 4 outputs" in result.stdout
     assert "4 of 4 outputs differ from those of" in result.stderr
     assert "is not what `ucorr deploy` makes of it" in result.stderr
+
+
+def test_one_wrong_bit_of_one_output_is_told(digits_board, monkeypatch):
+    def run(network, x):
+        outputs = right(network, x).copy()
+        outputs[2, 0, 0] ^= 1
+        return outputs
+
+    right = Network.run
+    monkeypatch.setattr(Network, "run", run)
+    with Board(digits_board.port) as board:
+        rows = verify_model(board, FIRST, random_samples(digits.network()))["samples"]
+    said = [""] * SAMPLES
+    said[2] = "1 of 10 outputs differ from the reference"
+    assert [(row.equal, row.said) for row in rows] == [(not text, text) for text in said]
 
 
 def test_an_input_of_another_shape_or_dtype_is_one_sentence(tmp_path):
