@@ -69,7 +69,6 @@ INSTRUCTIONS = [
     ("addi", (SP, SP, -40), "sub sp, #0x28"),
     ("addi", (SP, SP, 508), "add sp, #0x1fc"),
     ("subs", (R3, 255), "subs r3, #0xff"),
-    ("mul", (R8, R9, R1), "mul r8, sb, r1"),
     ("mla", (R8, R9, R1, R12), "mla r8, sb, r1, ip"),
     ("cmp", (R9, R1), "cmp sb, r1"),
     ("cmp", (R1, R12), "cmp r1, ip"),
@@ -104,7 +103,6 @@ INSTRUCTIONS = [
     ("str", (R12, R9, 2), "str.w ip, [sb, #2]"),
     ("ldrb", (R12, R9, 2), "ldrb.w ip, [sb, #2]"),
     ("ldrsb", (R12, R9, 2), "ldrsb.w ip, [sb, #2]"),
-    ("ldrh", (R12, R9, 2), "ldrh.w ip, [sb, #2]"),
     ("strb", (R12, R9, 2), "strb.w ip, [sb, #2]"),
     ("strh", (R12, R9, 2), "strh.w ip, [sb, #2]"),
     ("ldr_then", (R12, R9, 4), "ldr ip, [sb], #4"),
@@ -113,12 +111,10 @@ INSTRUCTIONS = [
     ("ldrsb_then", (R12, R9, 1), "ldrsb ip, [sb], #1"),
     ("ldrh_then", (R12, R9, 2), "ldrh ip, [sb], #2"),
     ("strh_then", (R12, R9, 2), "strh ip, [sb], #2"),
-    ("strb_then", (R12, R9, 1), "strb ip, [sb], #1"),
     ("ldr_at", (R4, R8, R11), "ldr.w r4, [r8, fp, lsl #2]"),
     ("ldrd", (R12, LR, R9, 1020), "ldrd ip, lr, [sb, #0x3fc]"),
     ("strd", (R1, R2, SP, 8), "strd r1, r2, [sp, #8]"),
     ("ldrd_then", (R12, LR, R9, 8), "ldrd ip, lr, [sb], #8"),
-    ("strd_then", (R12, LR, R9, 8), "strd ip, lr, [sb], #8"),
     ("stm", (R9, (R0, R1, R12)), "stm sb!, {r0, r1, ip}"),
     ("ldm", (R9, (R0, R1, R12)), "ldm sb!, {r0, r1, ip}"),
     ("ldm", (R9, (R0, R11), False), "ldm.w sb, {r0, fp}"),
@@ -145,6 +141,7 @@ SHORT = [
     ("addi", (SP, SP, 40), "add sp, #0x28"),
     ("subs", (R3, 255), "subs r3, #0xff"),
     ("adcs", (R1, R2), "adcs r1, r2"),
+    ("sbcs", (R1, R2), "sbcs r1, r2"),
     ("ands", (R1, R2), "ands r1, r2"),
     ("mvns", (R1, R2), "mvns r1, r2"),
     ("muls", (R1, R2), "muls r1, r2, r1"),
@@ -190,8 +187,8 @@ def test_an_instruction_reads_as_it_was_meant(made, level, name, arguments, text
 @pytest.mark.parametrize(
     ("made", "rows", "others"),
     [
-        (Thumb1, SHORT, {"b", "bl", "constant", "move", "plus", "mla", "enter", "leave"}),
-        (Thumb2, INSTRUCTIONS, {"b", "it", "plus", "enter", "leave"}),
+        (Thumb1, SHORT, {"b", "bl", "constant", "move", "plus", "mla", "enter", "leave", "turn", "count", "advance"}),
+        (Thumb2, INSTRUCTIONS, {"b", "it", "plus", "enter", "leave", "turn", "count", "advance"}),
     ],
 )
 def test_every_instruction_is_tested(made, rows, others):
@@ -241,6 +238,34 @@ def test_a_loop_of_16_bit_instructions_reaches_back_however_long(nops):
     asm.leave(0)
     run = emulator.call("cortex-m0plus", asm.finish(), *(bytearray(4) for _ in range(4)))
     assert run.instructions == 15 + 3 * (nops + 1) + (3 if nops <= 125 else 5)  # far: over a second branch
+
+
+@pytest.mark.parametrize("made", [Thumb1, Thumb2])
+def test_loops_turn_as_often_as_they_count_and_what_moves_on_moves(made):
+    asm = made(ARMV6M if made is Thumb1 else ARMV7EM)
+    asm.enter(16)
+    asm.mov(R7, R1)
+    for slot, value in ((0, 3), (4, 100), (8, 70000)):
+        asm.constant(R2, value)
+        asm.str(R2, SP, slot)
+    inner = R3 if made is Thumb1 else R8
+    asm.label("outer")
+    asm.constant(R3, 5)
+    asm.mov(inner, R3)
+    asm.label("inner")
+    asm.advance(8, -1)
+    asm.advance(4, 5000)
+    asm.turn(inner, "inner")
+    asm.count(0, "outer")
+    asm.str(R1, R7, 12)  # what advance() leaves there
+    for slot in (0, 4, 8):
+        asm.ldr(R2, SP, slot)
+        asm.str(R2, R7, slot)
+    asm.leave(16)
+    out = np.zeros(4, np.int32)
+    core = "cortex-m0plus" if made is Thumb1 else "cortex-m4"
+    emulator.call(core, asm.finish(), bytearray(4), out, bytearray(4), bytearray(4))
+    assert out.tolist() == [0, 100 + 15 * 5000, 70000 - 15, 100 + 15 * 5000]
 
 
 @pytest.mark.parametrize("gap", [0, 1, 700, 3000])
@@ -315,8 +340,9 @@ def test_what_does_not_fit_an_encoding_is_told(made, name, arguments, sentence):
 
 
 def test_labels_and_levels_are_checked():
-    with pytest.raises(AssemblerError, match="level: 9, wanted one of 6 7 8"):
-        Thumb2(9)
+    for made, level, wanted in ((Thumb1, 9, "6 7 8"), (Thumb2, 9, "7 8"), (Thumb2, ARMV6M, "7 8")):
+        with pytest.raises(AssemblerError, match=f"level: {level}, wanted one of {wanted}$"):
+            made(level)
     asm = Thumb2(ARMV7M)
     asm.label("here")
     with pytest.raises(AssemblerError, match="label: 'here' stands already"):

@@ -55,6 +55,7 @@ def __getattr__(name):
 def info():
     """{"ucorr": version, backend name: "ok" or the reason why it can't run here, ...}"""
     told = {"ucorr": __version__}
+    probe("viper")  # compiling it takes most room at once
     for name in NAMES:
         module = probe(name)
         told[name] = module if isinstance(module, str) else "ok"

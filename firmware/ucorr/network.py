@@ -47,9 +47,8 @@ class File:
         else:
             self.file = open(source, "rb")
             try:
-                memoryview(self.file)
-                self.whole = self.file  # a file in ROMFS is memory
-                self.size = buffers.measure("source", memoryview(self.file))[0]
+                self.whole = memoryview(self.file)  # a file in ROMFS is memory
+                self.size = len(self.whole)
             except TypeError:
                 self.size = self.file.seek(0, 2)
         self.view = None if self.whole is None else memoryview(buffers.as_bytes(self.whole) if self.size else b"")
@@ -97,9 +96,16 @@ class Network:
         self.output_shape, self.output_dtype, self.output_scale, self.output_zero_point, self.output = self._end(
             OUTPUT_AT
         )
-        labels = file.read(number(file.read, LABELS_AT), number(file.read, LABELS))
-        self.labels = tuple(bytes(labels).decode().split("\n")[:-1])
+        self.labels = self._labels()
         self._known = None
+        try:
+            self._load(backend)
+            return
+        except MemoryError:
+            if weights != "auto" or self.weights != "ram":
+                raise
+        self.weights = "stream"  # there was room for the file, but not for what comes of it
+        self._file = File(source)
         self._load(backend)
 
     def _take(self, weights):
@@ -128,6 +134,19 @@ class Network:
         # A slice of array('b') has its items; others are views of the same bytes.
         return shape, dtype, scale, zero_point, region if dtype == "b" else buffers.typed(region, dtype, length)
 
+    def _labels(self):
+        read = self._file.read
+        text = bytes(read(number(read, LABELS_AT), number(read, LABELS)))
+        try:
+            return tuple(text.decode().split("\n")[:-1])
+        except UnicodeError:
+            raise ValueError("model: %d bytes of labels, wanted UTF-8" % len(text))
+
+    def close(self):
+        """Close the file that is streamed; the network can't run any more."""
+        if self._file.file:
+            self._file.file.close()
+
     def _region(self, place, dtype, length):
         """The bytes of a tensor in the arena."""
         size = length * ITEMSIZE[dtype]
@@ -142,8 +161,8 @@ class Network:
             for kind, writes, reads, words in steps(read):
                 try:
                     made.append(builder.step(kind, writes, reads, words))
-                except MemoryError:
-                    raise MemoryError("model: step %d (%s) does not fit%s" % (len(made), kind, _free()))
+                except MemoryError as error:  # whose words tell how many bytes were wanted
+                    raise MemoryError("model: step %d (%s): %s%s" % (len(made), kind, error, _free()))
                 except (ValueError, TypeError) as error:
                     raise ValueError("model: step %d (%s): %s" % (len(made), kind, error))
         self.steps = tuple(made)

@@ -185,6 +185,8 @@ def solve_network(message, payload):
     size = 0 if "path" in message else message["network"]
     key = {name: message.get(name) for name in ("digest", "backend", "weights")}
     if _kept[0] != key:
+        if hasattr(_kept[1], "close"):
+            _kept[1].close()
         _kept = (None, None, None)
         _, now, elapsed = clock
         source = message.get("path") or bytearray(memoryview(payload)[:size])

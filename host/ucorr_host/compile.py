@@ -15,7 +15,7 @@ import numpy as np
 import ucorr
 from numpy.typing import NDArray
 from ucorr import format as layout
-from ucorr.codegen.plan import TABLE_MOST, Plan, select
+from ucorr.codegen.plan import Plan, select
 from ucorr.codegen.sums import Sum
 from ucorr.codegen.sums import refuses as sums_refuses
 from ucorr.ops import KINDS as OPS
@@ -169,7 +169,7 @@ def _codes(specs: list[Any], level: int, budget: int | None) -> list[Plan | None
     taken = [n for n, one in enumerate(found) if one is not None and not isinstance(one, str)]
     limits: dict[int, int | None] = dict.fromkeys(taken)
     if budget is not None:
-        sizes = {n: _sizes(found[n][0], specs[n]) for n in taken}  # type: ignore[index]
+        sizes = {n: _sizes(found[n][0], specs[n], found[n][2]) for n in taken}  # type: ignore[index]
         total = sum(size[0] for size in sizes.values())
         for n in sorted(taken, key=lambda n: (sizes[n][1] - sizes[n][0]) / specs[n].macs):  # the greatest saving first
             if total <= budget:
@@ -181,10 +181,9 @@ def _codes(specs: list[Any], level: int, budget: int | None) -> list[Plan | None
     return [Plan(spec, level, limits[n]) if n in limits else None for n, spec in enumerate(specs)]
 
 
-def _sizes(module: Any, spec: Any) -> tuple[int, int]:
+def _sizes(module: Any, spec: Any, compact: bool) -> tuple[int, int]:
     """Bytes of a layer's table in the packing that it gets by itself, and in the smallest."""
-    sizes = [module.table_bytes(spec, compact) for compact in module.packings(spec)]
-    return next((size for size in sizes if size <= TABLE_MOST), sizes[-1]), min(sizes)
+    return module.table_bytes(spec, compact), min(module.table_bytes(spec, one) for one in module.packings(spec))
 
 
 def _constants(step: Step, spec: Any) -> dict[str, Ints]:

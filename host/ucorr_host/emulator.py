@@ -262,7 +262,9 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
     with patch.dict(ucorr.backends._modules, backend(target)), patch.object(board_side, "clock", clock):
         answer, data = board_side.answer_to({**message, "target": target}, payload)
     if "error" in answer:
-        raise TargetError(f"{answer['error']} on {target}: {answer['message']}\n{answer['traceback'].rstrip()}")
+        doing = f"{message.get('layer', 'code')} {message.get('name', '')}".strip()
+        said = f"{answer['error']}: {answer['message']}\n{answer['traceback'].rstrip()}"
+        raise TargetError(f"{doing} on {target}: {said}")
     answer["prepare_instructions"] = None  # this process's Python made the code
     if "network" in message:
         answer["stack_bytes"] = _counted.stack

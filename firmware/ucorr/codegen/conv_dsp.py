@@ -16,13 +16,13 @@ an odd halfword: ARMv7-M allows that to LDR, not to LDRD and LDM, which are kept
 
 from ..fixedpoint import ITEMSIZE
 from . import fill_dsp as fill
-from .conv import OUT_AT, OUT_QUAD, QUAD, WEIGHTS_END, WINDOW, Conv, Shape, firsts, refuses_scratch, taps_of
+from .conv import OUT_AT, OUT_QUAD, QUAD, WEIGHTS_END, WINDOW, Conv, Shape, firsts, taps_of
 from .scale_dsp import Scale, from_table
 from .scale_dsp import refuses as scale_refuses
 from .table import start
 from .thumb2 import Thumb2
 from .thumb_asm import LR, NE, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
-from .walk import needs_blank
+from .walk import needs_blank, refuses_scratch
 
 _UNROLLED = 20  # blocks of taps (two, compact: four) in a loop's body, at most
 
@@ -37,9 +37,10 @@ def refuses_shape(spec):
     reason = fill.refuses(spec)
     if reason:
         return reason
-    if shape_of(spec).step > 4088:
+    shape = shape_of(spec)
+    if shape.step > 4088:
         return "windows that lie more than 4088 bytes apart"
-    return refuses_scratch(spec, shape_of(spec).scratch_bytes)
+    return refuses_scratch(spec, shape.scratch_bytes)
 
 
 def shape_of(spec):

@@ -24,13 +24,13 @@ Compact: r0-r3 data, r6 weight, r7 sum of x, and lr, r8, r9, r11 the channels' s
 
 from ..fixedpoint import ITEMSIZE
 from . import fill_v6m as fill
-from .conv import MORE, OUT_AT, OUT_QUAD, QUAD, WEIGHTS_END, WINDOW, Conv, Shape, firsts, refuses_scratch, taps_of
+from .conv import MORE, OUT_AT, OUT_QUAD, QUAD, WEIGHTS_END, WINDOW, Conv, Shape, firsts, taps_of
 from .scale_v6m import Scale
 from .scale_v6m import refuses as scale_refuses
 from .table import start
 from .thumb1 import Thumb1
 from .thumb_asm import ASR, LR, LSL, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R11, SP
-from .walk import needs_blank
+from .walk import needs_blank, refuses_scratch
 
 _UNROLLED = {False: 32, True: 16}  # taps in a loop's body, at most; compact
 WINDOW_AT = MORE
@@ -139,7 +139,7 @@ class Swar(Conv):
     # The table
 
     def _starts(self, channels):
-        starts = [start(self.spec, o, self.zero) for o in channels]
+        starts = [start(self.spec, o, self.zero) + self.scale.ahead for o in channels]
         if self.compact or len(starts) == 1:
             return starts
         pairs = range(0, len(starts), 2)
@@ -213,6 +213,8 @@ class Swar(Conv):
         asm.ldr(R4, SP, OUT_AT)
         kernel.emit_behind()
         size = ITEMSIZE[self.spec.out_dtype]
+        if self.scale.zero:
+            asm.movs(R3, 0)
         for c in range(cut.wide):
             r = self.scale.emit(asm, kernel.emit_sum(c), lambda r: asm.ldm(R5, (r,)), self._pointer(c))
             self.scale.store(asm, r, R4, c * size)

@@ -6,7 +6,7 @@ or copies.
 
 from ..fixedpoint import ITEMSIZE
 from ..spec import source_index
-from .thumb_asm import NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12
+from .thumb_asm import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12
 
 _UNROLLED = 32  # items of a column that are copied without a loop
 _BORDERS_MOST = 16  # columns that "edge" and "reflect" copy
@@ -52,8 +52,7 @@ def emit_row(asm, spec, shape):
         if spec.groups > 1:
             asm.plus(R0, R0, (channels - depth) * item)
         asm.plus(R1, R1, shape.column)
-        asm.subs(R2, 1)
-        asm.b("column", NE)
+        asm.turn(R2, "column")
     if right:
         _outer(asm, spec, shape, range(width, width + right), middle, "right")
 
@@ -70,8 +69,7 @@ def _outer(asm, spec, shape, columns, at, label):
         _constants(asm, depth, label)
         asm.plus(R1, R1, shape.column)
         if len(columns) > 1:
-            asm.subs(R2, 1)
-            asm.b(label, NE)
+            asm.turn(R2, label)
         return
     item = ITEMSIZE[spec.dtype]
     asm.mov(R11, R0)
@@ -92,8 +90,7 @@ def _constants(asm, depth, label):
         asm.constant(R5, words)
         asm.label(label + " items")
         asm.str_then(R3, R4, 4)
-        asm.subs(R5, 1)
-        asm.b(label + " items", NE)
+        asm.turn(R5, label + " items")
         if depth & 1:
             asm.strh(R3, R4)
         return
@@ -119,9 +116,7 @@ def _items(asm, spec, count, label):
         asm.label(label)
         for _ in range(2 if eight else 4):
             _items8(asm, spec) if eight else _items4(asm, spec)
-        asm.addi(R10, R10, -1)
-        asm.cmpi(R10, 0)
-        asm.b(label, NE)
+        asm.turn(R10, label)
     left = count - 16 * loops
     if eight:
         for _ in range(left // 8):

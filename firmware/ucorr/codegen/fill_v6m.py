@@ -1,6 +1,6 @@
 """Rows of the input as columns of words in scratch, for ARMv6-M: 8-bit data, its middle at 0."""
 
-from .thumb_asm import NE, R0, R1, R2, R3, R4, R5, R6, R7
+from .thumb_asm import R0, R1, R2, R3, R4, R5, R6, R7
 
 _DATA = (R3, R4, R5, R6)
 
@@ -41,8 +41,7 @@ def emit_row(asm, spec, shape):
         if spec.groups > 1:
             asm.plus(R0, R0, channels - depth)
         asm.plus(R1, R1, gap)
-        asm.subs(R2, 1)
-        asm.b("column", NE)
+        asm.turn(R2, "column")
     _constants(asm, spec, right, outer, gap, "right")
 
 
@@ -57,8 +56,7 @@ def _constants(asm, spec, columns, depth, gap, label):
     asm.label(label)
     _repeat(asm, depth, 4, lambda n: asm.stm(R1, _DATA[:n]))
     asm.plus(R1, R1, gap)
-    asm.subs(R2, 1)
-    asm.b(label, NE)
+    asm.turn(R2, label)
 
 
 def _items(asm, spec, count):
@@ -89,7 +87,6 @@ def _repeat(asm, count, most, emit):
     if whole:
         emit(most)
     if whole > 1:
-        asm.subs(R7, 1)
-        asm.b(label, NE)
+        asm.turn(R7, label)
     if count % most:
         emit(count % most)

@@ -40,7 +40,6 @@ from .thumb_asm import LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11,
 _RESIDENT_WORDS = 6
 _UNROLLED = 2  # blocks of two output columns without a loop, at most
 _SHARED = (R4, R5, R6, R7, R10, R11, R12)  # for pairs and streamed weights
-_SCRATCH_MOST = 49152  # bytes
 
 # on the stack; the first ones are the table's, so that constants can be loaded in pairs
 CONSTANTS = 0
@@ -57,14 +56,13 @@ def refuses(spec):
         return "four or more outputs of an input channel"
     if spec.dilation != (1, 1) or spec.stride[0] > 2 or spec.stride[1] > kw or kh < 2:
         return "a dilation, a stride or a single kernel row"
-    if Rows(spec).pairs > 6:
+    rows = Rows(spec)
+    if rows.pairs > 6:
         return "more than 6 pairs of rows"
-    reason = scale_refuses(spec) or walk.refuses_columns(spec, Rows(spec).columns)
+    reason = scale_refuses(spec) or walk.refuses_columns(spec, rows.columns)
     if reason:
         return reason
-    if Rows(spec).scratch_bytes > _SCRATCH_MOST:
-        return "rows that take more than %d bytes of scratch" % _SCRATCH_MOST
-    return None
+    return walk.refuses_scratch(spec, rows.scratch_bytes)
 
 
 def packings(spec):
@@ -156,9 +154,8 @@ class Planes:
             self.weights = _SHARED[: min(len(rows.words), 7 - rows.pairs)]
             self.pairs = _SHARED[7 - rows.pairs :]
             self.window, self.temps = R8, (R10, R11, R12)
-        factor = 2 if spec.kind == "tflite" else 1
         zero = spec.kernel_zero_point
-        self.doubled = factor == 2 and max(zero - min(spec.weights), max(spec.weights) - zero) < 16384
+        self.doubled = spec.kind == "tflite" and max(zero - min(spec.weights), max(spec.weights) - zero) < 16384
         self.scale = Scale(spec, self.doubled)
         self.table = self._pack()
         self.asm = Thumb2(level)
@@ -244,24 +241,16 @@ class Planes:
         seen = out_width * spec.stride[1] * rows.column
         if copies > 1:
             asm.plus(self.window, self.window, -seen)
-            asm.ldr(R0, SP, COPIES)
-            asm.subs(R0, 1)
-            asm.str(R0, SP, COPIES)
-            asm.b("copy", NE)
+            asm.count(COPIES, "copy")
             seen = 0
         if spec.groups > 1:
             asm.plus(self.window, self.window, rows.plane - seen)
             asm.ldr(R0, SP, CHANNELS_END)
             asm.cmp(LR, R0)
             asm.b("channel", NE)
-        asm.ldr(R1, SP, OUT)
-        asm.plus(R1, R1, 2 * out_width * pixel)
-        asm.str(R1, SP, OUT)
+        asm.advance(OUT, 2 * out_width * pixel)
         walk.emit_next(asm, rows, WINDOW, 2 * spec.stride[0], rows.pairs - spec.stride[0])
-        asm.ldr(R0, SP, PASSES)
-        asm.subs(R0, 1)
-        asm.str(R0, SP, PASSES)
-        asm.b("pass", NE)
+        asm.count(PASSES, "pass")
         asm.leave(FRAME)
 
     def _channel(self, out_width, pixel):

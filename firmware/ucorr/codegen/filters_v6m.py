@@ -14,7 +14,7 @@ outside; the lower output is stored first and the upper one over it.
 
 The table holds, for each output channel,
 
-    S and B to start from, weights, factor, multiplier and shift
+    S to start from, one weight or two, B to start from, the other weights, factor, multiplier and shift
 
 Registers: r0, r1 data, r2, r3 weights, r4 window, r5 table, r6 output, r7 B, r8 S, r9 a run's sum P,
 r10 and r12 the scale's, r11 where the channel's table begins.
@@ -28,7 +28,6 @@ from .table import put, start
 from .thumb1 import Thumb1
 from .thumb_asm import ASR, LSL, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, SP
 
-_SCRATCH_MOST = 49152  # bytes
 _TAPS_MOST = 121  # all of them are unrolled
 
 # on the stack; walk.py's slots are behind these, then the rows'
@@ -53,9 +52,7 @@ def refuses(spec):
     reason = scale_refuses(spec) or walk.refuses_columns(spec, rows.columns)
     if reason:
         return reason
-    if rows.scratch_bytes > _SCRATCH_MOST:
-        return "rows that take more than %d bytes of scratch" % _SCRATCH_MOST
-    return None
+    return walk.refuses_scratch(spec, rows.scratch_bytes)
 
 
 def packings(spec):
@@ -104,7 +101,9 @@ class Lanes:
         self.rows = rows = Rows(spec)
         self.scratch_bytes = rows.scratch_bytes
         self.middle = 128 if spec.dtype == "B" else 0
+        self.grey = spec.dtype == "B" and spec.input_shape[2] == 1  # where rows move on: LDRSB has no offsets
         self.scale = Scale(spec)
+        self.runs = self._runs()
         self.table = self._pack()
         self.asm = Thumb1(level)
         self._emit()
@@ -124,30 +123,43 @@ class Lanes:
         table = bytearray(table_bytes(spec, False))
         at = 0
         for o in range(spec.kernel_shape[0]):
-            first = start(spec, o, spec.input_zero_point - self.middle)
-            for word in [first + (first << 16), first] + self._kernel(o) + self.scale.constants((o,)):
+            first = start(spec, o, spec.input_zero_point - self.middle) + self.scale.ahead
+            kernel = self._kernel(o)
+            loaded = min(2, self.runs[0])
+            words = [first + (first << 16)] + kernel[:loaded] + [first] + kernel[loaded:]
+            for word in words + self.scale.constants((o,)):
                 at = put(table, at, word)
         return table
 
     def _runs(self):
-        """How many taps each run has."""
+        """How many taps each run has, for the fewest instructions of all."""
         kernels = [self._kernel(o) for o in range(self.spec.kernel_shape[0])]
-        up, down = [0] * len(kernels), [0] * len(kernels)
+        taps = self.spec.taps
+        least = [0] + [1 << 20] * taps  # instructions of the first n taps
+        last = [0] * (taps + 1)  # their last run
+        for first in range(taps):
+            up, down = [0] * len(kernels), [0] * len(kernels)
+            for run in range(1, taps - first + 1):
+                fits = True  # as one tap always does
+                for o, kernel in enumerate(kernels):
+                    k = kernel[first + run - 1]
+                    up[o] += max(k, 0)
+                    down[o] -= min(k, 0)
+                    # not -32768 either: P would be below -2**31 with both sums there
+                    if 127 * up[o] + 128 * down[o] > 32767 or 128 * up[o] + 127 * down[o] > 32767:
+                        fits = False
+                        break
+                if not fits:
+                    break
+                taken = least[first] + _instructions(run)
+                if taken < least[first + run]:
+                    least[first + run], last[first + run] = taken, run
+            if last[taps] == taps:  # nothing is shorter than one run
+                break
         runs = []
-        for tap in range(self.spec.taps):
-            fits = tap > 0
-            for o, kernel in enumerate(kernels):
-                k = kernel[tap]
-                up[o] += max(k, 0)
-                down[o] -= min(k, 0)
-                if 127 * up[o] + 128 * down[o] > 32767 or 128 * up[o] + 127 * down[o] > 32767:
-                    fits = False
-            if fits:
-                runs[-1] += 1
-                continue
-            runs.append(1)
-            for o, kernel in enumerate(kernels):
-                up[o], down[o] = max(kernel[tap], 0), -min(kernel[tap], 0)
+        while taps:
+            runs.insert(0, last[taps])
+            taps -= last[taps]
         return runs
 
     # Rows to scratch
@@ -180,8 +192,7 @@ class Lanes:
             asm.ldr(R3, SP, FILL_PLANE)
             asm.plus(R3, R3, rows.plane)
             asm.ldr(R2, SP, PLANES)
-            asm.subs(R2, 1)
-            asm.b("planes", NE)
+            asm.turn(R2, "planes")
 
     def _columns(self, asm, spec, rows, channels):
         """Words of every column, r3 on, from the first items of rows r0, r1 and r6."""
@@ -192,17 +203,19 @@ class Lanes:
             self._outer(asm, left)
         else:
             asm.plus(R3, R3, left * rows.column)
-        unrolled = min(4, 1 + 120 // rows.column)
+        unrolled = min(8 if self.grey else 4, 1 + 120 // rows.column)
         asm.movs(R2, 0)
+        at = R0 if self.grey else R2
         times = inner // unrolled
         if times > 1:
             asm.constant(R4, times * unrolled * channels)
+            asm.add(R4, R4, at)
             asm.mov(R8, R4)
             asm.label("columns")
         if times:
             self._words(asm, unrolled, channels)
         if times > 1:
-            asm.cmp(R2, R8)
+            asm.cmp(at, R8)
             asm.b("columns", NE)
         self._words(asm, inner % unrolled, channels)
         if spec.border == "constant":
@@ -217,13 +230,14 @@ class Lanes:
                 asm.str(R7, R5, 4 * n)
 
     def _words(self, asm, count, channels):
-        """Words of `count` columns from items r2 on; r2 and r3 move on."""
+        """Words of `count` columns from items r2 on, or those of a grey image at r0, r1 and r6; they and r3 move on."""
         load = asm.ldrb_at if self.middle else asm.ldrsb_at
         at_once = self.rows.at_once
         items = (R4, R5, R7)[: at_once + 1]
+        held = (R0, R1, R6)[: at_once + 1]
         for n in range(count):
-            for item, row in zip(items, (R0, R1, R6)):
-                load(item, row, R2)
+            for item, row in zip(items, held):
+                asm.ldrb(item, row, n) if self.grey else load(item, row, R2)
             # the last word first: it is made where its lower half was
             for k in range(at_once, 0, -1):
                 word = items[k]
@@ -233,7 +247,10 @@ class Lanes:
                     asm.add(word, word, R9)
             for k in range(at_once):
                 asm.str(items[1 + k], R3, n * self.rows.column + 4 * k)
-            asm.plus(R2, R2, channels)
+            if not self.grey:
+                asm.plus(R2, R2, channels)
+        for row in held if self.grey else ():
+            asm.plus(row, row, count)
         asm.plus(R3, R3, count * self.rows.column)
 
     def _outer(self, asm, count):
@@ -306,41 +323,41 @@ class Lanes:
             asm.move(R4, -seen)
             seen = 0
             asm.ldr(R0, SP, COPIES)
-            asm.subs(R0, 1)
-            asm.b("copy", NE)
+            asm.turn(R0, "copy")
         if spec.groups > 1:
             asm.move(R4, rows.plane - seen)
             asm.ldr(R0, SP, CHANNELS)
-            asm.subs(R0, 1)
-            asm.b("channel", NE)
-        asm.ldr(R1, SP, OUT)
-        asm.plus(R1, R1, 2 * row)
-        asm.str(R1, SP, OUT)
+            asm.turn(R0, "channel")
+        asm.advance(OUT, 2 * row)
         walk.emit_next(asm, rows, WINDOW, 2 * spec.stride[0], rows.kept)
-        asm.ldr(R0, SP, PASSES)
-        asm.subs(R0, 1)
-        asm.str(R0, SP, PASSES)
-        asm.b("pass", NE)
+        asm.count(PASSES, "pass")
         asm.leave(FRAME)
 
     def _column(self, pixel):
         """An output of each row; afterwards r6 is the next output, r5 the factor."""
         asm, spec, scale = self.asm, self.spec, self.scale
         asm.mov(R5, R11)
-        asm.ldm(R5, (R0, R7))
-        asm.mov(R8, R0)
-        for run in self._runs():
-            self._run(run)
+        for n, run in enumerate(self.runs):
+            self._run(run, n == 0)
         asm.move(R4, spec.stride[1] * self.rows.column - 4 * spec.taps)
+        if scale.zero:
+            asm.movs(R3, 0)
+            self._upper()  # emit() loses r7, and a shift leaves r0 as it is
         r = scale.emit(asm, R7, self._load, self._pointer)
         asm.ldr(R2, SP, LOWER)
         scale.store_at(asm, r, R6, R2)
-        asm.shift(R0, R7, LSL, 16)
-        asm.mov(R1, R8)
-        asm.sub(R0, R1, R0)
+        if not scale.zero:
+            self._upper()
         r = scale.emit(asm, R0, self._load, self._pointer)
         scale.store(asm, r, R6, 0)
         asm.move(R6, pixel)
+
+    def _upper(self):
+        """The sum of the upper output row to r0."""
+        asm = self.asm
+        asm.shift(R0, R7, LSL, 16)
+        asm.mov(R1, R8)
+        asm.sub(R0, R1, R0)
 
     def _load(self, r):
         self.asm.ldr(r, R5)
@@ -348,27 +365,38 @@ class Lanes:
     def _pointer(self, r):
         self.asm.addi(r, R5, 4 if self.scale.fast else 0)
 
-    def _run(self, taps):
-        """A run of taps onto S and B."""
+    def _run(self, taps, first):
+        """A run of taps onto S and B, which the first one loads."""
         asm = self.asm
         for tap in range(0, taps, 2):
-            if tap + 1 < taps:
-                asm.ldm(R4, (R0, R1))
-                asm.ldm(R5, (R2, R3))
-                asm.muls(R2, R0)
-                asm.muls(R3, R1)
-                asm.add(R2, R2, R3)
+            data, weights = (R0, R1), (R2, R3)
+            if tap + 1 == taps:
+                data, weights = (R0,), (R1 if tap else R2,)
+            if first and not tap:
+                asm.ldm(R5, (R0,) + weights + (R7,))
+                asm.mov(R8, R0)
             else:
-                asm.ldm(R4, (R0,))
-                asm.ldm(R5, (R2,))
-                asm.muls(R2, R0)
-            if tap + 2 >= taps:
+                asm.ldm(R5, weights)
+            asm.ldm(R4, data)
+            asm.muls(weights[0], R0)
+            if tap + 1 == taps:
                 if tap:
-                    asm.add(R2, R2, R9)
+                    asm.add(R2, R2, R1)
+                break
+            asm.muls(R3, R1)
+            asm.add(R2, R2, R3)
+            if tap + 3 < taps:
+                asm.mov(R9, R2) if not tap else asm.add(R9, R9, R2)
             elif tap:
-                asm.add(R9, R9, R2)
-            else:
-                asm.mov(R9, R2)
+                asm.add(R2, R2, R9)
         asm.add(R8, R8, R2)
         asm.shift(R2, R2, ASR, 16)
         asm.adcs(R7, R2)
+
+
+def _instructions(taps):
+    """What _run() emits."""
+    pairs = taps // 2
+    if pairs < 2:
+        return (0, 6, 8, 12)[taps]
+    return 6 * pairs + 4 * (taps % 2) + 3

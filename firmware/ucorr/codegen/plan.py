@@ -32,7 +32,12 @@ def select(spec, level, budget=None):
     if level not in LEVELS:
         raise ValueError("level: %r, wanted one of %s" % (level, " ".join(map(str, LEVELS))))
     reason = None
-    for module, made in families(level, spec.wide):
+    tried = families(level, spec.wide)
+    if spec.taps == spec.stride[0] > spec.kernel_shape[0] == 1:  # imported where it may be of use
+        from . import rows
+
+        tried = ((rows, rows.Rows),) + tried
+    for module, made in tried:
         refusal = module.refuses(spec)
         if refusal:
             reason = refusal
@@ -57,9 +62,7 @@ class Plan:
     def __init__(self, spec, level, budget=None):
         found = select(spec, level, budget)
         if isinstance(found, str):
-            raise ValueError(
-                "spec: no machine code of level %s (%s), wanted a layer that select() takes" % (level, found)
-            )
+            raise ValueError("spec: no machine code of level %s (%s), wanted another" % (level, found))
         code = found[1](spec, level, found[2])
         self.code = code.code
         self.table = code.table

@@ -39,8 +39,7 @@ def emit_rows(asm, spec, rows, window, x):
     asm.ldr(R0, SP, FILL_Y)
     asm.addi(R1, R1, 4)
     asm.addi(R0, R0, 2)
-    asm.subs(R2, 1)
-    asm.b("fill", NE)
+    asm.turn(R2, "fill")
 
 
 def _channels(asm, spec, rows):
@@ -63,9 +62,7 @@ def _channels(asm, spec, rows):
         asm.addi(R0, R0, 4)
         asm.addi(R1, R1, 4)
         asm.ldr(R12, SP, QUADS)
-        asm.addi(R12, R12, -1)
-        asm.cmpi(R12, 0)
-        asm.b("channels", NE)
+        asm.turn(R12, "channels")
     if channels % 4:
         asm.constant(R12, channels % 4)
         asm.label("channel rest")
@@ -76,9 +73,7 @@ def _channels(asm, spec, rows):
         asm.addi(R0, R10, 1)
         asm.addi(R1, R11, 1)
         asm.plus(R2, R9, rows.plane)
-        asm.addi(R12, R12, -1)
-        asm.cmpi(R12, 0)
-        asm.b("channel rest", NE)
+        asm.turn(R12, "channel rest")
 
 
 def _sides(spec, rows):
@@ -154,16 +149,16 @@ def _four_words(asm, spec):
 
 def _word(asm, spec, step):
     """r3 = the next item of rows r0 and r1."""
-    load = asm.ldrsb_then if spec.dtype == "b" else asm.ldrb_then
-    if step <= 255:
-        load(R3, R0, step)
-        load(R4, R1, step)
-    else:
-        load(R3, R0, 0)
-        load(R4, R1, 0)
-        asm.plus(R0, R0, step)
-        asm.plus(R1, R1, step)
+    _both(asm, asm.ldrsb_then if spec.dtype == "b" else asm.ldrb_then, step)
     asm.pkhbt(R3, R3, R4, 16)
+
+
+def _both(asm, load, step):
+    """r3 and r4 from rows r0 and r1, which move on."""
+    for item, row in ((R3, R0), (R4, R1)):
+        load(item, row, step if step <= 255 else 0)
+        if step > 255:
+            asm.plus(row, row, step)
 
 
 def _channel(asm, spec, rows):
@@ -176,46 +171,30 @@ def _channel(asm, spec, rows):
         asm.label("channel columns")
         _word(asm, spec, spec.input_shape[2])
         asm.str_then(R3, R2, rows.column)
-        asm.subs(R5, 1)
-        asm.b("channel columns", NE)
+        asm.turn(R5, "channel columns")
     _outer(asm, spec, rows, (R8,))
 
 
 def _four_channels(asm, spec, rows):
     """Four planes from r2 on: a column is four bytes of each row."""
     left, middle, right = _sides(spec, rows)
-    channels = spec.input_shape[2]
     asm.str(R0, SP, UPPER)
     asm.str(R1, SP, LOWER_ROW)
     planes = (R2, R8, R9, R10)
     for before, after in zip(planes, planes[1:]):
         asm.plus(after, before, rows.plane)
-    if left or right:
-        _outer_constants(asm, spec, rows, planes)
+    if spec.border == "constant":
+        _outer(asm, spec, rows, planes)
     for place in planes:
         asm.plus(place, place, left * rows.column)
     if middle:
         asm.constant(R12, middle)
         asm.label("four channels")
-        if channels <= 255:
-            asm.ldr_then(R3, R0, channels)
-            asm.ldr_then(R4, R1, channels)
-        else:
-            asm.ldr(R3, R0)
-            asm.ldr(R4, R1)
-            asm.plus(R0, R0, channels)
-            asm.plus(R1, R1, channels)
+        _both(asm, asm.ldr_then, spec.input_shape[2])
         for r, place in zip(_four_words(asm, spec), planes):
             asm.str_then(r, place, rows.column)
-        asm.addi(R12, R12, -1)
-        asm.cmpi(R12, 0)
-        asm.b("four channels", NE)
-    if spec.border != "constant" and (left or right):
+        asm.turn(R12, "four channels")
+    if spec.border != "constant" and left + right:
         for place in planes:
             asm.plus(place, place, -(left + middle) * rows.column)
-        _outer(asm, spec, rows, planes)
-
-
-def _outer_constants(asm, spec, rows, planes):
-    if spec.border == "constant":
         _outer(asm, spec, rows, planes)

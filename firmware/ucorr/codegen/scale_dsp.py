@@ -127,13 +127,7 @@ class Scale:
 
     def store(self, asm, r, out, offset):
         """Store an output."""
-        size = ITEMSIZE[self.spec.out_dtype]
-        if size == 1:
-            asm.strb(r, out, offset)
-        elif size == 2:
-            asm.strh(r, out, offset)
-        else:
-            asm.str(r, out, offset)
+        (asm.strb, asm.strh, None, asm.str)[ITEMSIZE[self.spec.out_dtype] - 1](r, out, offset)
 
 
 def limit(asm, spec, r, temp):

@@ -21,10 +21,14 @@ so that p is never below the exact output times 2**f, and less than E above the 
 f is the largest for which p stays in 32 bits, s is chosen so that F and d are about as large. d only matters where
 the output is in range: p is monotonic in acc.
 
-A shift alone is exact in four instructions where all channels have the same. What neither way takes (a shift to the
-left, shifts of many sizes) calls the subroutine for every output.
+A shift alone is exact in three instructions where all channels have the same. What is to be added to a sum is in what
+it starts from: c = (output_zero_point - activation_min) * 2**n + 2**(n-1). Then acc < 0 is acc + c < c, a comparison
+whose carry a SBCS takes off, for halves away from zero. It is one of unsigned numbers: a negative acc + c is below
+the range, with or without 1 less, so nothing is taken off it, nor where c is negative.
 
-Registers: r1 result, r2 lost, r10 E, r12 C.
+What neither way takes (a shift to the left, shifts of many sizes) calls the subroutine for every output.
+
+Registers: r1 result, r2 lost, r3 zero, r10 E, r12 C, or c.
 """
 
 from ..fixedpoint import ITEMSIZE
@@ -75,8 +79,12 @@ def _added(spec, n):
 
 
 class Scale:
-    """A layer's scale; `words` is how many constants a channel has in the layer's table, `factors` how many
-    of them stand first, for all channels of a `wide`."""
+    """A layer's scale.
+
+    words  how many constants a channel has in the layer's table
+    ahead  what a channel's sum must start with besides its bias
+    zero   whether emit() wants r3 to be 0
+    """
 
     def __init__(self, spec):
         self.spec = spec
@@ -85,8 +93,12 @@ class Scale:
         self.once = spec.rounding == "once"
         self.factors = self.limit = self.added = 0
         self.uniform = spec.kind == "shift" and min(spec.shift) == max(spec.shift)
+        self.zero = self.uniform and spec.shift[0] < 0
+        self.ahead = 0
         if self.uniform:
             self.added = _added(spec, -spec.shift[0])
+        if self.zero:
+            self.ahead, self.added = self.added, max(0, self.added)
         self.fast = self.tflite and self._near()
         self.always = not (self.exact or self.uniform or self.fast)
         self.words = 0 if self.exact or self.uniform else 2 + self.fast
@@ -152,7 +164,7 @@ class Scale:
             asm.mov(R12, R1)
 
     def emit(self, asm, acc, load, point):
-        """The output of acc, a low register, in the register that is returned; r1 and r2 are lost.
+        """The output of acc, a low register, in the register that is returned; acc, r1 and r2 are lost.
 
         load   load(r) emits what loads the channel's factor
         point  point(r) emits what makes r the address of its multiplier and shifts; r0 to r3 may be lost
@@ -184,10 +196,9 @@ class Scale:
     def _shift(self, asm, acc, n):
         """n is the same for all channels."""
         if n > 0:
-            asm.shift(R1, acc, ASR, 31)  # halves away from zero: a negative sum is lowered by one
-            asm.add(R1, R1, acc)
-            asm.add(R1, R1, R12)
-            asm.shift(R1, R1, ASR, n)
+            asm.cmp(acc, R12)
+            asm.sbcs(acc, R3)
+            asm.shift(R1, acc, ASR, n)
             return
         if n:
             asm.shift(R1, acc, LSL, -n)
@@ -223,6 +234,7 @@ class Scale:
         if not self._tags:
             return
         over = "over " + self._tags[0][0]
+        span = self.spec.activation_max - self.spec.activation_min
         asm.b(over)
         for tag, acc, point in self._tags:
             if self.fast:
@@ -232,8 +244,9 @@ class Scale:
             asm.label("outside " + tag)
             asm.shift(R1, R1, ASR, 31)
             asm.mvns(R1, R1)  # 0 below the range, all ones above it
-            asm.constant(R2, self.spec.activation_max - self.spec.activation_min)
-            asm.ands(R1, R2)
+            if span != 255 or ITEMSIZE[self.spec.out_dtype] != 1:  # otherwise only the low byte is stored
+                asm.constant(R2, span)
+                asm.ands(R1, R2)
             asm.b("inside " + tag)
         asm.label(over)
         self._tags = []

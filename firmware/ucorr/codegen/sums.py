@@ -90,8 +90,9 @@ class Sum:
                 at[0] += 4
 
         self.scale.emit(asm, sums, load, (R11, R12, LR))
-        for r in sums:
-            asm.strb_then(r, R1, 1)
+        for n, r in enumerate(sums):
+            asm.strb(r, R1, n)
+        asm.addi(R1, R1, len(sums))
 
     def _v6m(self, total, level):
         from .scale_v6m import Scale

@@ -169,6 +169,10 @@ class Thumb1(Assembler):
         """d += m + carry"""
         self._short(0x4140 | m << 3 | d)
 
+    def sbcs(self, d, m):
+        """d -= m + 1 - carry"""
+        self._short(0x4180 | m << 3 | d)
+
     def ands(self, d, m):
         self._short(0x4000 | m << 3 | d)
 

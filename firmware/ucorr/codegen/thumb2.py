@@ -8,17 +8,16 @@ _KEPT = (R4, R5, R6, R7, R8, R9, R10, R11, LR)
 class Thumb2(Assembler):
     """Instructions of 16 and 32 bits; level ARMV7M or ARMV7EM."""
 
-    def _long(self, first, second, name):
-        if self.level < ARMV7M:
-            raise self._lacks(name)
+    least = ARMV7M
+
+    def _long(self, first, second):
         self._short(first)
         self._short(second)
 
     def _dsp(self, first, second, name):
         if self.level < ARMV7EM:
             raise self._lacks(name)
-        self._short(first)
-        self._short(second)
+        self._long(first, second)
 
     def enter(self, frame):
         """Keep the registers that a caller expects back, and make room on the stack."""
@@ -36,7 +35,7 @@ class Thumb2(Assembler):
     def b(self, label, condition=ALWAYS):
         """Branch; ±1 MB (±16 MB without a condition)."""
         self._branches.append((len(self.code), label, condition))
-        self._long(0, 0, "b")
+        self._long(0, 0)
 
     def _branch(self, where, name, offset, condition):
         if condition == ALWAYS:
@@ -49,8 +48,6 @@ class Thumb2(Assembler):
 
     def it(self, condition):
         """The next instruction is executed on a condition."""
-        if self.level < ARMV7M:
-            raise self._lacks("it")
         self._short(0xBF08 | condition << 4)
 
     # Moves and constants
@@ -59,12 +56,12 @@ class Thumb2(Assembler):
         """d = a 32-bit value, signed or not, in as few long instructions as it takes; flags stay."""
         value &= 0xFFFFFFFF
         if value >= 0xFFFFFF00:
-            self._long(0xF06F, d << 8 | 0xFFFFFFFF - value, "mvn")
+            self._long(0xF06F, d << 8 | 0xFFFFFFFF - value)
             return
         low, high = value & 0xFFFF, value >> 16
-        self._long(0xF240 | low >> 1 & 0x400 | low >> 12, low << 4 & 0x7000 | d << 8 | low & 255, "movw")
+        self._long(0xF240 | low >> 1 & 0x400 | low >> 12, low << 4 & 0x7000 | d << 8 | low & 255)
         if high:
-            self._long(0xF2C0 | high >> 1 & 0x400 | high >> 12, high << 4 & 0x7000 | d << 8 | high & 255, "movt")
+            self._long(0xF2C0 | high >> 1 & 0x400 | high >> 12, high << 4 & 0x7000 | d << 8 | high & 255)
 
     # Arithmetic
 
@@ -73,30 +70,30 @@ class Thumb2(Assembler):
         if amount == 0 and d == n and SP not in (d, m):
             self._short(0x4400 | d >> 3 << 7 | m << 3 | d & 7)
         else:
-            self._long(0xEB00 | n, _shifted(d, m, kind, amount), "add")
+            self._long(0xEB00 | n, _shifted(d, m, kind, amount))
 
     def sub(self, d, n, m, kind=LSL, amount=0):
         """d = n - (m shifted by a constant amount)."""
-        self._long(0xEBA0 | n, _shifted(d, m, kind, amount), "sub")
+        self._long(0xEBA0 | n, _shifted(d, m, kind, amount))
 
     def and_(self, d, n, m, kind=LSL, amount=0):
         """d = n & (m shifted by a constant amount)."""
-        self._long(0xEA00 | n, _shifted(d, m, kind, amount), "and")
+        self._long(0xEA00 | n, _shifted(d, m, kind, amount))
 
     def orr(self, d, n, m, kind=LSL, amount=0):
         """d = n | (m shifted by a constant amount)."""
-        self._long(0xEA40 | n, _shifted(d, m, kind, amount), "orr")
+        self._long(0xEA40 | n, _shifted(d, m, kind, amount))
 
     def eor(self, d, n, m):
-        self._long(0xEA80 | n, _shifted(d, m, LSL, 0), "eor")
+        self._long(0xEA80 | n, _shifted(d, m, LSL, 0))
 
     def adds(self, d, n, m):
         """d = n + m, and the carry."""
-        self._long(0xEB10 | n, _shifted(d, m, LSL, 0), "adds")
+        self._long(0xEB10 | n, _shifted(d, m, LSL, 0))
 
     def adc(self, d, n, m):
         """d = n + m + carry"""
-        self._long(0xEB40 | n, _shifted(d, m, LSL, 0), "adc")
+        self._long(0xEB40 | n, _shifted(d, m, LSL, 0))
 
     def addi(self, d, n, value):
         """d = n + value, -4095..4095; flags stay."""
@@ -106,7 +103,7 @@ class Thumb2(Assembler):
             return
         first = 0xF200 if value >= 0 else 0xF2A0
         value = abs(value)
-        self._long(first | value >> 1 & 0x400 | n, value << 4 & 0x7000 | d << 8 | value & 255, "addw")
+        self._long(first | value >> 1 & 0x400 | n, value << 4 & 0x7000 | d << 8 | value & 255)
 
     def plus(self, d, n, value):
         """d = n + any constant, in as few instructions as it takes; r12 is lost where that is more than one."""
@@ -117,20 +114,17 @@ class Thumb2(Assembler):
             self.constant(R12, value)
             self.add(d, n, R12)
 
-    def mul(self, d, n, m):
-        self._long(0xFB00 | n, 0xF000 | d << 8 | m, "mul")
-
     def mla(self, d, n, m, a):
         """d = a + n * m"""
-        self._long(0xFB00 | n, a << 12 | d << 8 | m, "mla")
+        self._long(0xFB00 | n, a << 12 | d << 8 | m)
 
     def umull(self, low, high, n, m):
         """high:low = n * m, unsigned"""
-        self._long(0xFBA0 | n, low << 12 | high << 8 | m, "umull")
+        self._long(0xFBA0 | n, low << 12 | high << 8 | m)
 
     def smull(self, low, high, n, m):
         """high:low = n * m, signed"""
-        self._long(0xFB80 | n, low << 12 | high << 8 | m, "smull")
+        self._long(0xFB80 | n, low << 12 | high << 8 | m)
 
     def cmpi(self, n, value):
         """Compare with -255..255."""
@@ -138,26 +132,26 @@ class Thumb2(Assembler):
         if n < 8 and value >= 0:
             self._short(0x2800 | n << 8 | value)
         else:
-            self._long((0xF1B0 if value >= 0 else 0xF110) | n, 0x0F00 | abs(value), "cmp")
+            self._long((0xF1B0 if value >= 0 else 0xF110) | n, 0x0F00 | abs(value))
 
     def shift(self, d, m, kind, amount):
         """d = m shifted by a constant amount, 1..31."""
         self._within("shift", amount, 1, 31)
-        self._long(0xEA4F, _shifted(d, m, kind, amount), "mov")
+        self._long(0xEA4F, _shifted(d, m, kind, amount))
 
     def lsl(self, d, n, m):
-        self._long(0xFA00 | n, 0xF000 | d << 8 | m, "lsl")
+        self._long(0xFA00 | n, 0xF000 | d << 8 | m)
 
     def asr(self, d, n, m):
-        self._long(0xFA40 | n, 0xF000 | d << 8 | m, "asr")
+        self._long(0xFA40 | n, 0xF000 | d << 8 | m)
 
     def ssat(self, d, bits, n):
         """d = n within -2**(bits-1) .. 2**(bits-1) - 1"""
-        self._long(0xF300 | n, d << 8 | bits - 1, "ssat")
+        self._long(0xF300 | n, d << 8 | bits - 1)
 
     def usat(self, d, bits, n):
         """d = n within 0 .. 2**bits - 1"""
-        self._long(0xF380 | n, d << 8 | bits, "usat")
+        self._long(0xF380 | n, d << 8 | bits)
 
     # The DSP extension
 
@@ -210,7 +204,7 @@ class Thumb2(Assembler):
 
     def _at(self, first, t, n, offset, name):
         self._within(name, offset, 0, 4095)
-        self._long(first | n, t << 12 | offset, name)
+        self._long(first | n, t << 12 | offset)
 
     def ldr(self, t, n, offset=0):
         if not self._word(False, t, n, offset):
@@ -226,9 +220,6 @@ class Thumb2(Assembler):
     def ldrsb(self, t, n, offset=0):
         self._at(0xF990, t, n, offset, "ldrsb")
 
-    def ldrh(self, t, n, offset=0):
-        self._at(0xF8B0, t, n, offset, "ldrh")
-
     def strb(self, t, n, offset=0):
         self._at(0xF880, t, n, offset, "strb")
 
@@ -237,13 +228,13 @@ class Thumb2(Assembler):
 
     def ldr_at(self, t, n, m):
         """t = the word at n + 4 * m"""
-        self._long(0xF850 | n, t << 12 | 0x20 | m, "ldr")
+        self._long(0xF850 | n, t << 12 | 0x20 | m)
 
     # Loads and stores at n, which then moves on by step, -255..255
 
     def _then(self, first, t, n, step, name):
         self._within(name, step, -255, 255)
-        self._long(first | n, t << 12 | (0xB00 if step >= 0 else 0x900) | abs(step), name)
+        self._long(first | n, t << 12 | (0xB00 if step >= 0 else 0x900) | abs(step))
 
     def ldr_then(self, t, n, step):
         self._then(0xF850, t, n, step, "ldr")
@@ -260,9 +251,6 @@ class Thumb2(Assembler):
     def ldrh_then(self, t, n, step):
         self._then(0xF830, t, n, step, "ldrh")
 
-    def strb_then(self, t, n, step):
-        self._then(0xF800, t, n, step, "strb")
-
     def strh_then(self, t, n, step):
         self._then(0xF820, t, n, step, "strh")
 
@@ -270,19 +258,15 @@ class Thumb2(Assembler):
 
     def ldrd(self, t, u, n, offset=0):
         self._within("ldrd", offset, 0, 1020, 4)
-        self._long(0xE9D0 | n, t << 12 | u << 8 | offset >> 2, "ldrd")
+        self._long(0xE9D0 | n, t << 12 | u << 8 | offset >> 2)
 
     def strd(self, t, u, n, offset=0):
         self._within("strd", offset, 0, 1020, 4)
-        self._long(0xE9C0 | n, t << 12 | u << 8 | offset >> 2, "strd")
+        self._long(0xE9C0 | n, t << 12 | u << 8 | offset >> 2)
 
     def ldrd_then(self, t, u, n, step):
         self._within("ldrd", step, 0, 1020, 4)
-        self._long(0xE8F0 | n, t << 12 | u << 8 | step >> 2, "ldrd")
-
-    def strd_then(self, t, u, n, step):
-        self._within("strd", step, 0, 1020, 4)
-        self._long(0xE8E0 | n, t << 12 | u << 8 | step >> 2, "strd")
+        self._long(0xE8F0 | n, t << 12 | u << 8 | step >> 2)
 
     def ldm(self, n, registers, move=True):
         """Load registers, in rising order, from n, which then stands behind them (unless move is False).
@@ -293,17 +277,17 @@ class Thumb2(Assembler):
             else:
                 self.ldr(registers[0], n)
             return
-        self._long(0xE890 | (0x20 if move else 0) | n, bits_of(registers), "ldm")
+        self._long(0xE890 | (0x20 if move else 0) | n, bits_of(registers))
 
     def stm(self, n, registers):
         """Store registers, in rising order, at n, which then stands behind them."""
-        self._long(0xE8A0 | n, bits_of(registers), "stm")
+        self._long(0xE8A0 | n, bits_of(registers))
 
     def push(self, registers):
-        self._long(0xE92D, bits_of(registers), "push")
+        self._long(0xE92D, bits_of(registers))
 
     def pop(self, registers):
-        self._long(0xE8BD, bits_of(registers), "pop")
+        self._long(0xE8BD, bits_of(registers))
 
 
 def _shifted(d, m, kind, amount):

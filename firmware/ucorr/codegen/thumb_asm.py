@@ -15,7 +15,7 @@ Reference Manuals, named there by the method's name.
 
 This file has what the two instruction sets share; thumb1.py has ARMv6-M's, thumb2.py the longer
 instructions of ARMv7-M. A few methods are several instructions, on one level or on both, so
-that code which runs once a row is written once: constant, plus, mla, str_then, enter, leave.
+that code which runs once a row is written once: constant, plus, mla, str_then, enter, leave; turn, count and advance.
 Flags are only known behind subs, cmp and cmpi.
 """
 
@@ -34,11 +34,14 @@ class AssemblerError(ValueError):
 
 
 class Assembler:
-    """Instructions of one core, one after the other, in `.code`, a bytearray; level is a key of LEVELS."""
+    """Instructions of one core, one after the other, in `.code`, a bytearray; level is a key of LEVELS, from
+    `.least` on."""
+
+    least = ARMV6M
 
     def __init__(self, level):
-        if level not in LEVELS:
-            raise AssemblerError("level: %r, wanted one of %s" % (level, " ".join(map(str, LEVELS))))
+        if level not in LEVELS or level < self.least:
+            raise AssemblerError("level: %r, wanted one of %s" % (level, " ".join(map(str, range(self.least, 9)))))
         self.level = level
         self.code = bytearray()
         self._labels = {}
@@ -113,6 +116,30 @@ class Assembler:
             self._short(0x4280 | m << 3 | n)
         else:
             self._short(0x4500 | n >> 3 << 7 | m << 3 | n & 7)
+
+    # Loops, and what moves on
+
+    def turn(self, r, label):
+        """r -= 1, and back to a label unless it is 0."""
+        if r < 8:
+            self.subs(r, 1)
+        else:
+            self.addi(r, r, -1)
+            self.cmpi(r, 0)
+        self.b(label, NE)
+
+    def count(self, slot, label):
+        """The same with a word on the stack; r0 is lost."""
+        self.ldr(R0, SP, slot)
+        self.subs(R0, 1)
+        self.str(R0, SP, slot)
+        self.b(label, NE)
+
+    def advance(self, slot, step):
+        """A word on the stack, and r1, moves on by any constant."""
+        self.ldr(R1, SP, slot)
+        self.plus(R1, R1, step)
+        self.str(R1, SP, slot)
 
     def _word(self, store, t, n, offset):
         """Load or store a word at a place that 16 bits can tell; False if they can't."""

@@ -18,6 +18,12 @@ BASE, FIRST, SOURCE_Y, SLIDES, LEFT_TO_FILL, FILL_Y, FILL_AT = range(64, 92, 4)
 END = 92
 
 
+def refuses_scratch(spec, scratch_bytes):
+    """None, or why a layer's rows should not be copied: where there is little to gain, viper copies fewer at once."""
+    most = max(2048, min(49152, spec.macs))
+    return "%d bytes of scratch, over %d" % (scratch_bytes, most) if scratch_bytes > most else None
+
+
 def blank_bytes(spec):
     """What a row of the border's constant takes, in bytes."""
     return (spec.input_shape[1] * spec.input_shape[2] * ITEMSIZE[spec.dtype] + 3) // 4 * 4

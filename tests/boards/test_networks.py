@@ -1,0 +1,122 @@
+"""Networks on stock firmware: the bytes of the desk, from a file that was deployed, with weights in RAM or streamed."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from numpy.testing import assert_array_equal
+from test_network import mutant
+from ucorr_host import load_tflite
+from ucorr_host.compile import compile
+from ucorr_host.micropython import TargetError
+from ucorr_host.network import Network
+from ucorr_host.simulator import core_of
+from ucorr_tools import digits
+from ucorr_tools.qemu.targets import Session
+
+MODELS = ["digits"]
+if os.environ.get("UCORR_MODELS"):
+    MODELS.append("kws_ref_model")
+# M0 and M3 have 137 kB of heap, which the code generator would share with the network: its file brings the code
+WITH_CODE = ("qemu-m0", "qemu-m3", "qemu-m4", "qemu-m7", "qemu-m33")
+
+
+def model(name: str) -> tuple[Network, Any]:
+    """(network, two samples)"""
+    if name == "digits":
+        return digits.network(), digits.integers(digits.held_out()[0][:2])
+    network = load_tflite(Path(os.environ["UCORR_MODELS"]) / f"{name}.tflite")
+    shape = network.tensors[network.inputs[0]].shape
+    return network, np.random.default_rng(0).integers(-128, 128, (2, *shape)).astype(np.int8)
+
+
+@pytest.fixture
+def session(rig):
+    """A young board, on which nothing has been imported that a network does not need."""
+    rig.close()
+    made = Session(rig.machine)
+    yield made
+    made.close()
+
+
+def message(file: bytes, **words: Any) -> dict[str, Any]:
+    return {"network": len(file), "digest": zlib.crc32(file), "locked": True, "profile": True, **words}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_network_gives_the_bytes_of_the_desk(rig, session, name):
+    target = rig.machine.target
+    network, x = model(name)
+    core = core_of(target)
+    file = compile(network, core).to_bytes()
+    if name != "digits" and core == "any":  # takes minutes without machine code, and twice the memory
+        return
+    locked = target != "qemu-m0-plain"  # portable's softmax allocates
+    for weights in ("auto", "stream") if core != "any" else ("auto",):
+        for sample in x:
+            answer, data = session.ask(message(file, weights=weights, locked=locked), file + sample.tobytes())
+            assert data == network.run(sample).tobytes()
+        ran = {step[4] for step in answer["steps"]}
+        if core != "any":
+            assert ran == {"thumb", "viper"}
+        assert answer["memory"]["weights"] in ("ram", "stream")
+        assert answer["memory"]["weights"] == "stream" or weights != "stream"
+    if rig.machine.timer:
+        assert all(step[3] > 0 for step in answer["steps"])
+
+
+@pytest.mark.parametrize("weights", ["ram", "stream"])
+def test_a_network_that_does_not_fit_tells_what_it_needs(rig, session, weights):
+    target = rig.machine.target
+    if target not in WITH_CODE:
+        return
+    file = compile(model("digits")[0], core_of(target)).to_bytes()
+    session.board.exec("room = []\ntry:\n while True: room.append(bytearray(1024))\nexcept MemoryError: room.pop()")
+    with pytest.raises(TargetError, match=r"MemoryError on .*: (model: .* \d+ bytes|memory allocation failed)"):
+        session.ask(message(file, weights=weights), file + bytes(64))
+
+
+TRY = """
+def tried(patches):
+    told = []
+    for patch in patches:
+        kept = [(at, data[at]) for at, _ in patch]
+        for at, value in patch:
+            data[at] = value
+        try:
+            ucorr.load(data).run(x)
+            told.append("ran")
+        except Exception as error:
+            told.append(type(error).__name__)
+        for at, value in kept:
+            data[at] = value
+    return told
+"""
+
+
+def test_no_mutant_of_a_file_is_worse_than_an_error(rig, session):
+    if rig.machine.target != "qemu-m4":
+        return
+    network, x = model("digits")
+    file, board, rng = compile(network, "any").to_bytes(), session.board, np.random.default_rng(0)
+    board.exec(TRY)
+    board.send("data", file)
+    board.send("x", x[0].tobytes())
+    told = []
+    for _ in range(5 * settings.default.max_examples // 50):
+        mutants = [mutant(rng, file) for _ in range(50)]
+        patches = [
+            [(at, new) for at, (old, new) in enumerate(zip(file, one, strict=True)) if old != new] for one in mutants
+        ]
+        told += board.eval(f"tried({patches!r})", seconds=600)
+    assert set(told) <= {"ran", "ValueError", "MemoryError"}
+    assert len(told) / 10 < told.count("ran") < len(told)
+    answer, out = session.ask(message(file), file + x[0].tobytes())
+    assert_array_equal(np.frombuffer(out, np.int8), network.run(x[0]).reshape(-1))
+    assert answer["memory"]["arena"] == 768

@@ -1,0 +1,102 @@
+"""What a board gets of the package's constants: numbers, and the same machine code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from ucorr_host.named import named
+from ucorr_tools.constants import folded
+from ucorr_tools.deploy import cross_compile, package_files
+
+HOME = b"""
+A, B, _C = range(4, 16, 4)
+BOTH = A + 2 * B
+_ONCE = 9
+TWICE = 1
+TWICE = 2
+PAIR, ALONE = (A, 3), 5
+name = 7
+"""
+USER = b"""
+from . import home
+from .home import A, BOTH as ALL, TWICE
+from .other import gone
+END = home.B + 4
+def f(x, B=A):
+    ALONE = x
+    return [A, ALL, TWICE, END, home.B, home.ALONE, home._C, B, ALONE, home.name, x.A]
+"""
+FOLDED = """\
+from . import home
+from .home import TWICE
+from .other import gone
+
+def f(x, B=4):
+    ALONE = x
+    return [4, 20, TWICE, 12, 8, 5, 12, B, ALONE, home.name, x.A]"""
+
+
+def test_numbers_stand_where_their_names_did_and_nothing_else_changes():
+    broken = {"broken.py": b"def", "__init__.py": b"from .sub.home import A\n"}
+    made = folded({"sub/home.py": HOME, "sub/user.py": USER, **broken})
+    assert made["sub/user.py"].decode() == FOLDED
+    assert made["sub/home.py"].decode() == "TWICE = 1\nTWICE = 2\nPAIR, ALONE = ((4, 3), 5)\nname = 7"
+    assert {name: made[name] for name in broken} == broken
+
+
+CODES = """
+import hashlib
+from ucorr.codegen.plan import Plan, select
+from ucorr_host.named import named
+import ucorr
+print(ucorr.__file__)
+for problem in named():
+    spec = problem.make("portable").spec
+    for level in (6, 8):
+        if not isinstance(select(spec, level), str):
+            plan = Plan(spec, level)
+            print(problem.name, level, hashlib.sha256(plan.code + plan.table).hexdigest(), plan.scratch_bytes)
+"""
+
+
+def test_the_folded_package_writes_the_same_machine_code(tmp_path):
+    for name, source in folded(package_files()).items():
+        path = tmp_path / "ucorr" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source)
+    told = []
+    for place in (os.environ.get("PYTHONPATH", ""), str(tmp_path)):
+        environment = {**os.environ, "PYTHONPATH": place}
+        done = subprocess.run(
+            [sys.executable, "-c", CODES], env=environment, capture_output=True, text=True, check=True
+        )
+        told.append(done.stdout.splitlines())
+    assert told[0][0] != told[1][0]
+    assert told[1][0].startswith(str(tmp_path))
+    assert told[0][1:] == told[1][1:]
+    assert len(told[0]) > 1.5 * len(named())
+
+
+IMPORTED = """
+import sys
+from ucorr.codegen.plan import families
+families({level}, {wide})
+print(*(name for name in sys.modules if name.startswith("ucorr.codegen.")))
+"""
+
+
+@pytest.mark.parametrize(("level", "arch"), [(6, "armv6m"), (8, "armv7emsp")])
+def test_the_generator_of_a_level_is_less_than_24_kilobytes(level, arch):
+    """Sums of 64 bits, which are imported when a layer has them, are 2 more."""
+    compiled, _ = cross_compile(package_files(), arch, 0x306)
+    sizes = []
+    for wide in (False, True):
+        source = IMPORTED.format(level=level, wide=wide)
+        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+        modules = {name.removeprefix("ucorr.").replace(".", "/") for name in done.stdout.split()}
+        sizes.append(sum(len(compiled[name + ".mpy"]) for name in modules | {"codegen/__init__"}))
+    assert sizes[0] < 24 * 1024
+    assert sizes[1] < 26 * 1024
