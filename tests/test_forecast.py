@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from commands import assert_one_sentence, command
 from tflite_writer import Model, two_layers
-from ucorr_host import load_tflite, simulate
 from ucorr_host import forecast as rules
+from ucorr_host import load_tflite, simulate
 from ucorr_host.boards import BOARDS, board
 from ucorr_host.compile import LEVELS, compile
 from ucorr_host.forecast import forecast

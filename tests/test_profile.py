@@ -48,7 +48,7 @@ def test_totals_are_the_sums_of_the_rows(target, unit):
     assert (told["target"], told["unit"]) == (target, unit)
     assert told["totals"]["macs"] == 25600
     assert_adds_up(told)
-    assert [row["layer"] for row in told["rows"]][0] == "conv 3x3x1->8"
+    assert told["rows"][0]["layer"] == "conv 3x3x1->8"
     assert [row["backend"] for row in told["rows"]] == {
         "micropython": ["viper"] * 4,
         "cpython": ["portable"] * 4,
@@ -176,7 +176,7 @@ def test_a_board_whose_output_differs_is_an_error_and_keeps_nothing(serial_board
         deploy(board)
         before = board.tree("/")
         monkeypatch.setattr(Network, "run", lambda self, x: right(self, x) ^ 1)
-        with pytest.raises(TargetError, match="10 of 10 outputs on .* differ from the reference"):
+        with pytest.raises(TargetError, match=r"10 of 10 outputs on .* differ from the reference"):
             profiling.on_board(network, network.random_input(), board)
         assert board.tree("/") == before
 
@@ -187,7 +187,7 @@ def test_an_error_on_the_board_is_one_sentence_and_keeps_nothing(serial_board, m
         deploy(board)
         before = board.tree("/")
         monkeypatch.setattr(profiling, "CORE_OF_LEVEL", {None: "cortex-m4"})  # machine code, which this one can't run
-        with pytest.raises(TargetError, match="ValueError on .*: model: step 0 .*machine code"):
+        with pytest.raises(TargetError, match=r"ValueError on .*: model: step 0 .*machine code"):
             profiling.on_board(network, network.random_input(), board)
         assert board.tree("/") == before
 
