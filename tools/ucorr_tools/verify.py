@@ -15,7 +15,6 @@ from ucorr_host.problems import LEVEL, Problem, packed
 
 from .board import EXEC_SECONDS, Board, BoardError
 
-
 PROBE = "(lambda module: module if isinstance(module, str) else 'ok')(ucorr.backends.probe({name!r}))"
 
 
