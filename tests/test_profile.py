@@ -48,7 +48,7 @@ def test_totals_are_the_sums_of_the_rows(target, unit):
     assert (told["target"], told["unit"]) == (target, unit)
     assert told["totals"]["macs"] == 25600
     assert_adds_up(told)
-    assert [row["layer"] for row in told["rows"]][0] == "conv 3x3x1->8"
+    assert told["rows"][0]["layer"] == "conv 3x3x1->8"
     assert [row["backend"] for row in told["rows"]] == {
         "micropython": ["viper"] * 4,
         "cpython": ["portable"] * 4,
@@ -63,6 +63,14 @@ def test_instructions_and_cycles_are_those_of_simulate():
     assert [row["instructions"] for row in told["rows"]] == [layer.instructions for layer in layers]
     compiled = compile(network, "cortex-m0plus")
     assert [row["weight_bytes"] for row in told["rows"]] == [part.weight_bytes for part in compiled.parts]
+
+
+def test_cores_whose_files_are_the_same_are_run_apart():
+    """A Cortex-M33 gets a Cortex-M4's code, but has no table of cycles."""
+    network = digits.network()
+    told = {core: profiling.on_target(network, network.random_input(), core) for core in ("cortex-m4", "cortex-m33")}
+    assert [told[core]["totals"]["cycles"] is None for core in told] == [False, True]
+    assert told["cortex-m4"]["totals"]["instructions"] == told["cortex-m33"]["totals"]["instructions"]
 
 
 def test_what_the_figures_leave_out_is_said():
@@ -176,7 +184,7 @@ def test_a_board_whose_output_differs_is_an_error_and_keeps_nothing(serial_board
         deploy(board)
         before = board.tree("/")
         monkeypatch.setattr(Network, "run", lambda self, x: right(self, x) ^ 1)
-        with pytest.raises(TargetError, match="10 of 10 outputs on .* differ from the reference"):
+        with pytest.raises(TargetError, match=r"10 of 10 outputs on .* differ from the reference"):
             profiling.on_board(network, network.random_input(), board)
         assert board.tree("/") == before
 
@@ -187,7 +195,7 @@ def test_an_error_on_the_board_is_one_sentence_and_keeps_nothing(serial_board, m
         deploy(board)
         before = board.tree("/")
         monkeypatch.setattr(profiling, "CORE_OF_LEVEL", {None: "cortex-m4"})  # machine code, which this one can't run
-        with pytest.raises(TargetError, match="ValueError on .*: model: step 0 .*machine code"):
+        with pytest.raises(TargetError, match=r"ValueError on .*: model: step 0 .*machine code"):
             profiling.on_board(network, network.random_input(), board)
         assert board.tree("/") == before
 
