@@ -12,7 +12,7 @@ import pytest
 from commands import assert_one_sentence, command
 from tflite_writer import Model, two_layers
 from ucorr_host import forecast as rules
-from ucorr_host import load_tflite, simulate
+from ucorr_host import load_tflite, simulate, summary
 from ucorr_host.boards import BOARDS, board
 from ucorr_host.compile import LEVELS, compile
 from ucorr_host.forecast import forecast
@@ -50,28 +50,49 @@ def test_arena_and_scratch_are_those_of_the_compiled_network():
         assert found.heap["weights"] == found.file_bytes
 
 
-def test_a_heap_too_short_for_the_file_streams_and_a_shorter_one_is_told_the_layer():
-    network, pico = digits.network(), board("pico")
-    roomy = forecast(network, pico)
+def deep():
+    """Eight layers of one shape, so that the file is large beside the largest table."""
+    made, shape, scale = Model(), (1, 4, 4, 16), np.float32(0.05)
+    x = made.tensor(shape, np.int8, None, scale)
+    rng, first = np.random.default_rng(0), x
+    for _ in range(8):
+        kernel = made.tensor((16, 3, 3, 16), np.int8, rng.integers(-9, 9, (16, 3, 3, 16)).astype(np.int8), scale)
+        bias = made.tensor((16,), np.int32, np.arange(16, dtype=np.int32), scale * scale)
+        y = made.tensor(shape, np.int8, None, scale)
+        words = {"Padding": 0, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+        made.operator("CONV_2D", [x, kernel, bias], [y], "Conv2DOptions", **words)
+        x = y
+    return load_tflite(made.build([first], [x]))
+
+
+def test_where_the_file_does_not_fit_it_is_streamed_and_where_that_does_not_the_layer_is_told():
+    network, pico = deep(), board("pico")
     compiled = compile(network, pico.core)
-    tables = [len(part.code.table) for part in compiled.parts if part.code]
-    # another network of the same size whose tables are small beside its file: the same layer many times
+    tables = [len(part.code.table) for part in compiled.parts]
+    roomy = forecast(network, pico)
+    assert (roomy.verdict, "reading" in roomy.cycles) == ("ram", False)
     streamed = roomy.heap_bytes - roomy.file_bytes + sum(map(len, compiled.codes)) + rules.TABLES * max(tables)
     found = forecast(network, replace(pico, heap_bytes=roomy.heap_bytes - 1))
-    least = min(streamed, roomy.heap_bytes)
-    assert (found.verdict, found.heap_bytes) == ("stream" if streamed < roomy.heap_bytes else "no", least)
-    found = forecast(network, replace(pico, heap_bytes=least - 1))
-    assert (found.verdict, found.fits) == ("no", False)
-    assert f"does not fit: about {least:,} bytes of heap wanted" in found.sentences[0]
-    assert f"step {found.peak['step']}, {found.peak['name']}:" in found.sentences[2]
+    assert (found.verdict, found.heap_bytes, found.peak["weights"]) == ("stream", streamed, max(tables))
+    assert found.cycles["reading"] == rules.CYCLES * rules.READ_INSTRUCTIONS * sum(tables)
+    assert forecast(network, replace(pico, heap_bytes=streamed)).verdict == "stream"
+    found = forecast(network, replace(pico, heap_bytes=streamed - 1))
+    assert (found.verdict, found.fits, found.heap_bytes) == ("no", False, streamed)
+    assert f"does not fit: about {streamed:,} bytes of heap wanted, even streamed" in found.sentences[0]
+    assert f"peak: step {found.peak['step']}, conv 3x3x16->16:" in found.sentences[2]
 
 
-def test_the_peak_is_the_step_with_most_around_it(monkeypatch):
+def test_the_peak_is_the_step_with_most_around_it():
     found = forecast(load_tflite(two_layers()), board("pico2"))
     # both layers hold two maps of 256 bytes; they have the same code
     assert (found.peak["step"], found.peak["alive"]) == (0, 512)
     assert found.peak["name"] == "conv 3x3x4->4"
     assert found.peak["scratch"] == found.heap["scratch"]
+    for name in ("pico", "pico2"):
+        peak = forecast(digits.network(), board(name)).peak
+        steps = summary.report(compile(digits.network(), BOARDS[name].core))["steps"]
+        needs = [step["alive_bytes"] + (step["scratch_bytes"] or 0) for step in steps]
+        assert needs[peak["step"]] == peak["alive"] + peak["scratch"] == max(needs) > min(needs)
 
 
 def test_a_forecast_says_that_it_is_one_and_where_its_figures_come_from():

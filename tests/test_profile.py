@@ -65,6 +65,14 @@ def test_instructions_and_cycles_are_those_of_simulate():
     assert [row["weight_bytes"] for row in told["rows"]] == [part.weight_bytes for part in compiled.parts]
 
 
+def test_cores_whose_files_are_the_same_are_run_apart():
+    """A Cortex-M33 gets a Cortex-M4's code, but has no table of cycles."""
+    network = digits.network()
+    told = {core: profiling.on_target(network, network.random_input(), core) for core in ("cortex-m4", "cortex-m33")}
+    assert [told[core]["totals"]["cycles"] is None for core in told] == [False, True]
+    assert told["cortex-m4"]["totals"]["instructions"] == told["cortex-m33"]["totals"]["instructions"]
+
+
 def test_what_the_figures_leave_out_is_said():
     network = digits.network()
     notes = {

@@ -1,7 +1,8 @@
 """What a network will take on a board that is not at hand: whether it fits, which layer is the peak, how long it runs.
 
 Memory is counted from the compiled network and from what the emulated boards showed for the package itself; time from
-instructions that ran in Unicorn. All of it is an estimate: no board of boards.py has been measured.
+instructions that ran in Unicorn. All of it is an estimate: no board of boards.py has been measured. A heap in many
+pieces may hold less than its free bytes; keyword spotting left 22 kB of an emulated board's, streamed.
 
     heap, in RAM    package + a bit for each step + arena + scratch + the file (with machine code: tables and code)
     heap, streamed  package + a bit for each step + arena + scratch + code + the largest table and its copies
@@ -44,6 +45,8 @@ VIPER_ITEM = {
 STEP_INSTRUCTIONS = 5_000  # of Python around each step
 READ_INSTRUCTIONS = 60  # for each byte of a table that is streamed, from a disk in memory
 CYCLES = 1.5  # of an instruction of viper or of the interpreter: what it is for machine code, in the README's tables
+
+LEAST = {"ram": "in RAM", "stream": "streamed"}  # which way takes the least heap
 
 # The core whose table of cycles (cycles.py) is used; level 8 is the same code on each of its cores.
 COUNTED = {6: "cortex-m0plus", 8: "cortex-m4"}
@@ -106,7 +109,7 @@ def forecast(network: Network, board: Board) -> Forecast:
         "cycles": cycles,
         "milliseconds": round(sum(cycles.values()) / board.mhz / 1000, 3),
     }
-    return Forecast(**found, sentences=_sentences(board, found))
+    return Forecast(**found, sentences=_sentences(board, found, way))
 
 
 def packed_by_viper(spec: Any) -> int:
@@ -197,13 +200,13 @@ def viper_instructions(part: Part) -> int:
     return VIPER_ITEM[part.step.kind] * items
 
 
-def _sentences(board: Board, found: dict[str, Any]) -> tuple[str, ...]:
+def _sentences(board: Board, found: dict[str, Any], way: str) -> tuple[str, ...]:
     """The forecast for a person, a sentence each."""
     peak, need, free = found["peak"], found["heap_bytes"], board.heap_bytes
     first = {
         "ram": f"fits in RAM: about {need:,} of {free:,} bytes of heap",
         "stream": f"fits streamed, read anew in every run: about {need:,} of {free:,} bytes of heap",
-        "no": f"does not fit: about {need:,} bytes of heap wanted, even {_least(found)}, there are {free:,}",
+        "no": f"does not fit: about {need:,} bytes of heap wanted, even {LEAST[way]}, there are {free:,}",
     }[found["verdict"]]
     uses = ", ".join(f"{use} {size:,}" for use, size in found["heap"].items())
     own = f"{peak['alive']:,} bytes of activations and {peak['scratch']:,} of scratch"
@@ -223,8 +226,3 @@ def _sentences(board: Board, found: dict[str, Any]) -> tuple[str, ...]:
         f"about {found['milliseconds']:,.2f} ms per inference; cycles: {spent}, {counted}",
         f"all are estimates, no board was measured; not counted are wait states, caches and interrupts; {board.remark}",
     )
-
-
-def _least(found: dict[str, Any]) -> str:
-    """How the network would want the least heap."""
-    return "streamed" if found["core"] == "any" or found["heap"]["weights"] < found["file_bytes"] else "in RAM"

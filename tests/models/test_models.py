@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.testing import assert_array_equal
-from ucorr_host import load_tflite
+from ucorr_host import load_tflite, simulate
 from ucorr_host.compile import compile
 
 FOLDER = Path(os.environ.get("UCORR_MODELS", ""))
@@ -81,3 +81,22 @@ def test_keyword_spotting_takes_at_most_five_times_as_long_as_in_litert():
 def test_the_arena_of_a_public_network_is_what_is_alive_at_once(name, core):
     compiled = compile(load_tflite(FOLDER / f"{name}.tflite"), core)
     assert (compiled.macs, compiled.arena_bytes) == MODELS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "core", "most"),
+    [
+        ("kws_ref_model", "cortex-m4", 1.7),
+        ("pretrainedResnet_quant", "cortex-m4", 1.35),
+        ("kws_ref_model", "cortex-m0plus", 5.0),
+        ("pretrainedResnet_quant", "cortex-m0plus", 3.9),
+    ],
+)
+def test_a_public_network_takes_few_estimated_cycles_for_each_mac(name, core, most):
+    """Of what is machine code, which has all the MACs: a softmax, and what else viper runs, is not counted."""
+    network = load_tflite(FOLDER / f"{name}.tflite")
+    x = network.random_input()
+    result = simulate(network, x, core)
+    assert_array_equal(result.output, network.run(x), strict=True)
+    assert {layer.name for layer in result.layers if layer.cycles is None} <= {"softmax"}
+    assert sum(layer.cycles or 0 for layer in result.layers) / MODELS[name][0] <= most
