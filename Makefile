@@ -42,14 +42,18 @@ format: .venv/ready  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 COUNTED = qemu-m0 qemu-m3 qemu-m7 qemu-m33 qemu-rv32
-bench-table: test-boards  ## the README's tables, from the boards' tests and from counted, verified layers
+NETWORKS = tools/ucorr_tools/data/digits.tflite $$UCORR_MODELS/kws_ref_model.tflite $$UCORR_MODELS/pretrainedResnet_quant.tflite
+bench-table: test-boards  ## the README's tables, from the boards' tests and from counted, verified layers and networks
+	@test -n "$$UCORR_MODELS" || { echo "UCORR_MODELS: not set, wanted the folder with the .tflite files" >&2; exit 2; }
 	$(BIN)/ucorr bench --target desk --json > out/bench-desk.json
 	for core in cortex-m4 cortex-m0plus; do \
 		$(BIN)/ucorr bench --target $$core --layers abcdefghijklmnopqrs --json > out/bench-$$core.json || exit 1; done
 	$(BIN)/ucorr bench --target qemu-m4 --backend viper --backend naive --backend portable --json > out/bench-qemu-m4.json
 	for board in $(COUNTED); do \
 		$(BIN)/ucorr bench --target $$board --backend viper --json > out/bench-$$board.json || exit 1; done
-	$(BIN)/python -m ucorr_tools.tables README.md out/boards.json out/bench-*.json
+	for model in $(NETWORKS); do for core in cortex-m4 cortex-m0plus; do \
+		$(BIN)/ucorr profile $$model --target $$core --json > out/profile-$$(basename $$model .tflite)-$$core.json || exit 1; done; done
+	$(BIN)/python -m ucorr_tools.tables README.md out/boards.json out/bench-*.json out/profile-*.json
 
 bench: .venv/ready  ## layers on the desk's MicroPython: viper, a naive viper loop, bytecode
 	$(BIN)/ucorr bench

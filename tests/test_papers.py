@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import ucorr
 from commands import command
-from tflite_writer import two_layers
+from ucorr_host import load_tflite
 from ucorr_host.micropython import executable, package_dir
+from ucorr_tools import digits
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BOARD, DESK, NETWORK, BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BOARD, DESK, NETWORK, OWN, BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_board_example_says_what_its_comments_promise():
@@ -31,11 +32,22 @@ def test_the_examples_run_on_the_desk(example):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_example_of_a_network_runs(tmp_path):
-    (tmp_path / "model.tflite").write_bytes(two_layers())
-    done = command("python", "-c", NETWORK, cwd=tmp_path)
+def test_the_example_of_a_network_runs_on_micropython(tmp_path):
+    digits.network().save(tmp_path / "digits.ucorr")
+    program = f"import sys\nsys.path.append({str(package_dir().parent)!r})\n{NETWORK}"
+    done = subprocess.run([executable(), "-c", program], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.stderr == ""
+    first, second = done.stdout.splitlines()
+    assert re.match(r"\d 0\.00390625 \{.*'arena': 768", first)
+    assert second.count("'viper'") == 4
+
+
+def test_the_example_of_a_network_of_ones_own_runs(tmp_path):
+    done = command("python", "-c", OWN, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "model.ucorr").stat().st_size > 500
+    assert 0 < float(done.stdout) < 0.5  # labels by chance
+    assert (tmp_path / "net.ucorr").stat().st_size > 500
+    assert load_tflite(tmp_path / "net.tflite").tensors
 
 
 def test_the_commands_and_targets_that_the_readme_names_exist():

@@ -91,7 +91,7 @@ def test_a_firmware_is_built_once_and_again_when_its_board_changes(monkeypatch, 
     assert firmware.build(machine, tmp_path)
 
 
-TABLES = ("bytecode", "compiled", "compiled small", "bench", "small", "images", "viper", "boards")
+TABLES = ("bytecode", "compiled", "compiled small", "bench", "small", "images", "viper", "boards", "networks")
 
 
 def results():
@@ -125,6 +125,10 @@ def results():
         "layer_heap": 1500,
         "backends": {"viper": "no emitter", "portable": "ok"},
     }
+    totals = {"macs": 1_000_000, "instructions": 900_000, "cycles": 1_234_000}
+    profile = {"totals": totals, "arena_bytes": 4096, "scratch_bytes": 640}
+    for model in tables.NETWORKS:
+        made += [{"model": model, "target": core, **profile} for core in (tables.GENERATED, tables.SMALL)]
     return [*made, {"boards": [board]}]
 
 
@@ -148,6 +152,11 @@ def test_the_tables_are_made_from_the_results(tmp_path):
     assert "| scratch | M0+: instructions/MAC | cycles | code, bytes | scratch |" in text
     assert "| a | 20.0 | – | – | – | – | – |" in text
     assert "The reference: 1.5 ms." in text
+    first = (
+        "| keyword spotting, MLPerf Tiny | 1,000,000 | 4,096 | 0.90 | **1.23** | 640 | 0.90 | **1.23** | 640 | 5.73 |"
+    )
+    assert first in text
+    assert "| 8x8 digits, ours | 1,000,000 | 4,096 | 0.90 | **1.23** | 640 | 0.90 | **1.23** | 640 | – |" in text
     assert (
         "| `qemu-m0` | Cortex-M0 | MicroPython 1.25.0 | bytecode | portable | 25 equal | 100 equal | 130,000 |" in text
     )

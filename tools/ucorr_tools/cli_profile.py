@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -51,6 +52,7 @@ def profile(
         from .profile_picture import draw
 
         draw(told, picture)
+    told = {"model": Path(model).stem, **told}
     click.echo(json.dumps(told, indent=1) if as_json else text(told))
 
 

@@ -102,6 +102,8 @@ def told(compiled: Compiled, runs: list[LayerRun], where: str) -> dict[str, Any]
     return {
         "target": where,
         "core": compiled.core,
+        "arena_bytes": compiled.arena_bytes,
+        "scratch_bytes": compiled.scratch_bytes,
         "unit": unit,
         "rows": rows,
         "totals": {"per_mac": None, **totals},

@@ -1,7 +1,7 @@
 """Make the README's tables from the JSON of verified runs: `python -m ucorr_tools.tables README.md FILE.json...`
 
-The files are what `ucorr bench --json` prints for each target, and what the tests of the emulated boards write. Each
-table stands between its markers, <!-- NAME begins --> and <!-- NAME ends -->.
+The files are what `ucorr bench --json` and `ucorr profile --json` print for each target, and what the tests of the
+emulated boards write. Each table stands between its markers, <!-- NAME begins --> and <!-- NAME ends -->.
 """
 
 from __future__ import annotations
@@ -36,6 +36,15 @@ PEERS = {
     "TinyMaix": dict(zip("abcdefghi", (6.68, 4.85, 4.29, 3.88, 18.7, 5.22, 23.4, 14.7, 4.06), strict=True)),
 }
 SMALL_PEER = dict(zip("abcdefghi", (10.2, 7.26, 6.38, 6.92, 31.1, 8.36, 28.8, 60.6, 6.12), strict=True))  # CMSIS-NN
+
+# Networks: what they are called, and milliseconds on a Cortex-M4 of 120 MHz (NUCLEO-L4R5ZI, measured) of the fastest
+# submission to MLPerf Tiny 1.1, Plumerai's (github.com/mlcommons/tiny_results_v1.1, closed/plumerai/README.md).
+NETWORKS: dict[str, tuple[str, float | None]] = {
+    "kws_ref_model": ("keyword spotting, MLPerf Tiny", 47.78),
+    "pretrainedResnet_quant": ("image classification, MLPerf Tiny", 167.76),
+    "digits": ("8x8 digits, ours", None),
+}
+PUBLISHED_KHZ = 120_000
 
 
 def by_layer(result: dict[str, Any], backend: str) -> dict[str, dict[str, Any]]:
@@ -119,6 +128,22 @@ def images(benches: dict[str, dict[str, Any]]) -> str:
     return markdown(rows, words=1)
 
 
+def networks(profiles: dict[tuple[str, str], dict[str, Any]]) -> str:
+    """The table of whole networks on both cores; profiles by model and target."""
+    rows = []
+    for model, (name, published) in NETWORKS.items():
+        macs = profiles[model, GENERATED]["totals"]["macs"]
+        cells = {"network": name, "MACs": whole(macs), "arena": whole(profiles[model, GENERATED]["arena_bytes"])}
+        for core, target in (("M4", GENERATED), ("M0+", SMALL)):
+            totals = profiles[model, target]["totals"]
+            cells[f"{core}: instructions/MAC"] = digits(totals["instructions"] / macs)
+            cells[f"cycles{ALIKE}{core}"] = f"**{digits(totals['cycles'] / macs)}**"
+            cells[f"scratch{ALIKE}{core}"] = whole(profiles[model, target]["scratch_bytes"])
+        cells["published, M4: cycles"] = digits(published and published * PUBLISHED_KHZ / macs)
+        rows.append(cells)
+    return markdown(rows, words=1)
+
+
 def viper(benches: dict[str, dict[str, Any]]) -> str:
     """The table of the viper backend's instructions per MAC on every core."""
     counted = {CORES[name]: by_layer(benches[name], "viper") for name in (COUNTED, *OTHERS)}
@@ -189,11 +214,14 @@ def written(text: str, name: str, content: str) -> str:
 def main(readme: str, *files: str) -> None:
     """Put every table into a Markdown file; ValueError or OSError says what is missing."""
     results = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
-    benches = {result["target"]: result for result in results if "target" in result}
+    profiles = {(result["model"], result["target"]): result for result in results if "model" in result}
+    benches = {result["target"]: result for result in results if "target" in result and "model" not in result}
     seen = [result["boards"] for result in results if "boards" in result]
-    missing = [name for name in (GENERATED, SMALL, COUNTED, *OTHERS, "desk") if name not in benches] + (
-        [] if seen else ["boards"]
-    )
+    missing = [name for name in (GENERATED, SMALL, COUNTED, *OTHERS, "desk") if name not in benches]
+    missing += [
+        f"{model} on {core}" for model in NETWORKS for core in (GENERATED, SMALL) if (model, core) not in profiles
+    ]
+    missing += [] if seen else ["boards"]
     if missing:
         raise ValueError(f"no result of {' '.join(missing)}: run `make bench-table`")
     text = Path(readme).read_text(encoding="utf-8")
@@ -206,6 +234,7 @@ def main(readme: str, *files: str) -> None:
     text = written(text, "compiled", spread(benches[GENERATED], PEERS["CMSIS-NN"]))
     text = written(text, "small", f"\n{small(benches)}\n")
     text = written(text, "compiled small", spread(benches[SMALL], SMALL_PEER))
+    text = written(text, "networks", f"\n{networks(profiles)}\n")
     text = written(text, "boards", f"\n{boards(seen[-1])}\n")
     Path(readme).write_text(text, encoding="utf-8")
 
