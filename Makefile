@@ -11,7 +11,7 @@ help:  ## list the targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-demo: .venv/ready  ## filter a photograph on a real MicroPython and compare every bit
+demo: .venv/ready  ## filter a photograph and read digits on a real MicroPython, compare every bit
 	$(BIN)/ucorr demo --output out/demo.png
 
 HERE = --ignore=tests/boards --ignore=tests/models

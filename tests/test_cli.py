@@ -12,7 +12,9 @@ from PIL import Image
 from serial_board import serial_board_fixture  # noqa: F401
 from ucorr_host import reference
 from ucorr_host.named import everything, named
+from ucorr_tools import digits
 from ucorr_tools.board import Board
+from ucorr_tools.demo_digits import read_digits
 from ucorr_tools.deploy import MANIFEST, deploy, package_files, version_of
 from ucorr_tools.filters import FILTERS
 from ucorr_tools.picture import grey, photograph, save, visible
@@ -132,23 +134,61 @@ def test_the_demo_finds_the_patch_and_every_bit_equal(tmp_path):
     told = json.loads(result.stdout)
     assert result.returncode == 0
     assert told["good"]
-    runs = {(row["target"], row["backend"]) for row in told["rows"]}
-    assert runs == {("micropython", "viper"), ("micropython", "portable"), ("cpython", "portable")}
+    runs = {}
+    for row in told["rows"]:
+        runs.setdefault(row["problem"], []).append((row["target"], row["backend"]))
+    everywhere = [("micropython", "viper"), ("micropython", "portable"), ("cpython", "portable")]
+    assert runs.pop("digits network") == [everywhere[0], everywhere[2]]
+    assert list(runs.values()) == [everywhere] * 12
     assert all(row["equal"] for row in told["rows"])
-    assert len(told["rows"]) == 3 * len({row["problem"] for row in told["rows"]})
-    assert [sentence.split()[0] for sentence in told["said"]] == ["found"] * 4
+    assert [sentence.split()[0] for sentence in told["said"]] == ["found"] * 4 + ["read"]
+    assert told["said"][-1] == (
+        "read 357 of 360 digits that the network never saw;"
+        " 360 of 360 outputs of MicroPython are the reference's, byte for byte"
+    )
     with Image.open(sheet) as picture:
         assert min(picture.size) > 800
 
 
-def test_a_demo_that_differs_in_one_bit_is_status_1(tmp_path):
-    wrong = "from ucorr_tools import cli, demo\n"
-    wrong += "from ucorr_host.problems import Problem\n"
-    wrong += "right = Problem.expected\n"
-    wrong += "def expected(self):\n    out = right(self).copy()\n    out.flat[7] ^= 1\n    return out\n"
-    wrong += "Problem.expected = expected\ndemo.matched_filters = lambda image: []\ndemo.PANS = ()\n"
-    wrong += f"cli.main(['demo', '--output', {str(tmp_path / 'sheet.png')!r}])\n"
-    assert_one_sentence(command("python", "-c", wrong), "differs from the reference")
+DIFFERENT = {
+    "filters": """
+from ucorr_host.problems import Problem
+right = Problem.expected
+def expected(self):
+    out = right(self).copy()
+    out.flat[7] ^= 1
+    return out
+Problem.expected = expected
+""",
+    "network": """
+from ucorr_host import Network
+right = Network.run
+def run(self, x):
+    out = right(self, x).copy()
+    out[-1, 3] ^= 1
+    return out
+Network.run = run
+""",
+}
+
+
+@pytest.mark.parametrize("part", DIFFERENT)
+def test_a_demo_that_differs_in_one_bit_is_status_1(tmp_path, part):
+    quick = "demo.matched_filters = lambda image: []\ndemo.filters = lambda image: []\ndemo.PANS = ()\n"
+    run = f"cli.main(['demo', '--output', {str(tmp_path / 'sheet.png')!r}])\n"
+    result = command("python", "-c", f"from ucorr_tools import cli, demo\n{DIFFERENT[part]}{quick}{run}")
+    assert_one_sentence(result, "differs from the reference")
+    assert (" 359 of 360 outputs of MicroPython are" in result.stdout) == (part == "network")
+
+
+def test_the_sheet_marks_the_digits_that_were_read_wrong():
+    _, act, _ = read_digits()
+    images, labels = digits.held_out()
+    wrong = [tile for tile in act.tiles if tile.wrong]
+    assert [tile.caption for tile in wrong] == ["9, not 5", "9, not 1", "8, not 9"]
+    assert len(act.tiles) == len(images) == 360
+    right = [(tile.caption, str(label)) for tile, label in zip(act.tiles, labels, strict=True) if not tile.wrong]
+    assert [caption for caption, _ in right] == [label for _, label in right]
 
 
 ON_LINUX = {"thumb": "NotImplementedError: not a Cortex-M board", "viper": "ok", "portable": "ok"}

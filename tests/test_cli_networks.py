@@ -41,6 +41,9 @@ def test_convert_writes_the_file_that_save_writes(tmp_path, model):
     assert human.stdout.startswith(f"{output}: ")
     load_tflite(model).save(tmp_path / "same.ucorr")
     assert output.read_bytes() == (tmp_path / "same.ucorr").read_bytes()
+    labels.write_text("one\ntwo")
+    assert command("ucorr", "convert", str(model), str(output), *words).returncode == 0
+    assert output.read_bytes() == data
 
 
 def test_info_shows_layers_bytes_and_the_memory_plan(tmp_path, model):
@@ -66,6 +69,22 @@ def test_run_gives_what_litert_gives(tmp_path, model):
     np.testing.assert_array_equal(np.load(output), expected, strict=True)
     assert json.loads(result.stdout)["output"] == expected.tolist()
     assert "class" in command("ucorr", "run", str(model), str(tmp_path / "in.npy")).stdout
+
+
+def test_run_compares_a_target_with_the_reference(tmp_path, model):
+    np.save(tmp_path / "in.npy", np.random.default_rng(0).integers(-128, 128, (2, 8, 8, 4)).astype(np.int8))
+    words = [str(model), str(tmp_path / "in.npy"), "--target"]
+    told = json.loads(command("ucorr", "run", *words, "micropython", "--json").stdout)
+    layers = [(layer["backend"], layer["macs"]) for layer in told["layers"]]
+    assert (told["target"], told["equal"], layers) == ("micropython", True, [("viper", 9216)] * 2)
+    human = command("ucorr", "run", *words, "cpython")
+    assert human.stdout.splitlines()[-1] == "cpython, on portable: equal, byte for byte"
+    wrong = "from ucorr_tools import cli\nfrom ucorr_host import simulator\nright = simulator.in_form\n"
+    wrong += "def in_form(value, form):\n    return right(value ^ 1, form)\nsimulator.in_form = in_form\n"
+    result = command("python", "-c", f"{wrong}cli.main({['run', *words, 'cpython']!r})")
+    assert_one_sentence(result, "the output of cpython differs from the reference")
+    assert result.stdout.splitlines()[-1] == "cpython, on portable: not equal"
+    assert_one_sentence(command("ucorr", "run", *words, "nowhere"), "target: 'nowhere', wanted one of cpython")
 
 
 def test_run_takes_real_numbers_and_pictures(tmp_path):

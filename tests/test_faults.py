@@ -15,7 +15,8 @@ from made_up import NEW, NEW_WHOLE, OLD, OLD_WHOLE, imported_anew, temporaries
 from mpremote.transport_serial import SerialTransport
 from serial_board import SerialBoard
 from ucorr_tools.board import Board, BoardError
-from ucorr_tools.deploy import MANIFEST, TEMPORARY, deploy
+from ucorr_tools.deploy import MANIFEST, deploy
+from ucorr_tools.transfer import TEMPORARY
 
 BLOCKS = 40
 ROOT = "/lib/ucorr"

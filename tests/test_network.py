@@ -17,7 +17,7 @@ from mpremote.romfs import make_romfs
 from numpy.testing import assert_array_equal
 from tflite_writer import two_layers
 from ucorr import format as layout
-from ucorr_host import load_tflite, simulate
+from ucorr_host import board_side, load_tflite, simulate
 from ucorr_host.compile import Compiled, compile
 from ucorr_host.micropython import MicroPythonProcess, TargetError
 from ucorr_host.simulator import ask, core_of
@@ -140,6 +140,7 @@ def test_tables_of_machine_code_are_streamed(tmp_path, core):
     assert answer["memory"]["weights"] == "stream"
     assert [step[4] for step in answer["steps"]] == ["thumb", "thumb"]
     assert data == network.run(x).tobytes()
+    board_side._kept[1].close()  # the file
 
 
 # What a file may be

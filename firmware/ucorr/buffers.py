@@ -7,6 +7,7 @@ copy of one item and write access is tried by storing an item over itself.
 """
 
 import sys
+from array import array
 
 from .fixedpoint import ITEMSIZE
 
@@ -112,6 +113,13 @@ class _Slices:
 def slice_of(first, behind):
     """A slice that is made ahead of the call that uses it: making one allocates."""
     return _Slices()[first:behind]
+
+
+def room(typecode, length):
+    """An array of `length` items that hold anything. An array made from bytes would take twice its size meanwhile."""
+    if MICROPYTHON:
+        return array(typecode, range(length))  # MicroPython wraps what an item does not hold
+    return array(typecode, bytes(length * ITEMSIZE[typecode]))
 
 
 def typed(buffer, dtype, length):

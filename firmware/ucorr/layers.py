@@ -39,7 +39,7 @@ class Layer:
         self.backend, self.plan = backends.choose(spec, backend, budget)
         self.scratch_bytes = self.plan.scratch_bytes
         self.weight_bytes = self.plan.weight_bytes
-        self._scratch = array("i", bytes((self.scratch_bytes + 3) // 4 * 4))
+        self._scratch = buffers.room("i", (self.scratch_bytes + 3) // 4)
         self._pairs = []
 
     @property

@@ -11,11 +11,10 @@ streamed step by step through one buffer.
 """
 
 import gc
-from array import array
 
 from . import backends, buffers
 from .fixedpoint import ITEMSIZE
-from .format import ARENA, INPUT_AT, LABELS, LABELS_AT, LEVEL, OUTPUT_AT, check, number, steps, tensor
+from .format import ARENA, INPUT_AT, LABELS, LABELS_AT, LEVEL, OUTPUT_AT, SCRATCH, check, number, steps, tensor
 from .heap import Tidy, collect
 from .spec import integer, one_of
 from .steps import Builder
@@ -55,12 +54,16 @@ class File:
 
     def read(self, at, count):
         """`count` bytes from `at` on; ValueError where the file ends before."""
-        if at < 0 or count < 0 or at + count > self.size:
-            raise ValueError("model: %d bytes at %d, wanted places within its %d bytes" % (count, at, self.size))
+        self.check(at, count)
         if self.view is not None:
             return self.view[at : at + count]
         self.file.seek(at)
         return self.file.read(count)
+
+    def check(self, at, count):
+        """ValueError for places that the file does not have."""
+        if at < 0 or count < 0 or at + count > self.size:
+            raise ValueError("model: %d bytes at %d, wanted places within its %d bytes" % (count, at, self.size))
 
     def take(self):
         """Read all of it into memory."""
@@ -89,8 +92,9 @@ class Network:
             one_of("backend", backend, backends.NAMES)
         self._file = file = File(source)
         check(file.read, file.size)
-        size = number(file.read, ARENA)
-        self._arena = _allocate("b", size, "the arena")  # the largest piece first, while the heap is in one
+        # the largest pieces first, while the heap is in one
+        self._arena = _allocate("b", number(file.read, ARENA), "the arena")
+        self._scratch = _allocate("i", (number(file.read, SCRATCH) + 3) // 4, "scratch")
         self.weights = "in place" if file.view is not None else self._take(weights)
         self.input_shape, self.input_dtype, self.input_scale, self.input_zero_point, self.input = self._end(INPUT_AT)
         self.output_shape, self.output_dtype, self.output_scale, self.output_zero_point, self.output = self._end(
@@ -166,16 +170,19 @@ class Network:
                 except (ValueError, TypeError) as error:
                     raise ValueError("model: step %d (%s): %s" % (len(made), kind, error))
         self.steps = tuple(made)
-        size = max([step.scratch_bytes for step in made] + [0])
-        collect()
-        self._scratch = _allocate("i", (size + 3) // 4, "scratch of the greediest step")
+        length = (max([step.scratch_bytes for step in made] + [0]) + 3) // 4
+        if length > len(self._scratch):  # the file tells what machine code needs
+            self._scratch = None
+            collect()
+            self._scratch = _allocate("i", length, "scratch of the greediest step")
         for step in made:
             step.bind(self._scratch)
 
     def run(self, x=None):
         """The output, for an input of as many bytes in any buffer, or for what `input` holds.
 
-        Allocates nothing, x being None or the buffer of the last run.
+        Allocates nothing, x being None or the buffer of the last run; while weights are streamed, what the file system
+        takes for reading.
         """
         if x is not None:
             self._put(x)
@@ -221,9 +228,9 @@ class Network:
 
 
 def _allocate(typecode, length, what):
-    """An array of zeros, or MemoryError that tells what it was for."""
+    """An array, or MemoryError that tells what it was for."""
     try:
-        return array(typecode, bytes(length * ITEMSIZE[typecode]))
+        return buffers.room(typecode, length)
     except MemoryError:
         raise MemoryError("model: %s needs %d bytes%s" % (what, length * ITEMSIZE[typecode], _free()))
 

@@ -10,6 +10,7 @@ from array import array
 from . import backends, buffers
 from .fixedpoint import ITEMSIZE
 from .format import steps, typecode
+from .heap import collect
 from .spec import Spec, integer
 
 _MOST = 1 << 24
@@ -86,8 +87,9 @@ class Builder:
         self.codes = {}  # place -> code: layers of one shape share it
         self.buffer = None
         if stream:
-            sizes = [words["packed_bytes"] for kind, _, _, words in steps(file.read) if kind == "code"]
-            self.buffer = bytearray(integer("packed_bytes", max(sizes + [0]), 0, file.size))
+            most = max([words["packed_bytes"] for kind, _, _, words in steps(file.read) if kind == "code"] + [0])
+            collect()
+            self.buffer = bytearray(integer("packed_bytes", most, 0, file.size))
 
     def step(self, kind, writes, reads, words):
         """The Step of a record. raises ValueError, TypeError, MemoryError"""
@@ -205,15 +207,18 @@ class Builder:
             raise ValueError("machine code, but this firmware can't run any (%s), wanted a file for any core" % module)
         if module.LEVEL != self.level:
             raise ValueError("machine code of level %d, wanted that of this core, %d" % (self.level, module.LEVEL))
-        at = words["code_at"]
-        if at not in self.codes:
-            self.codes[at] = self.piece(at, words["code_bytes"])
-        table = self.piece(words["packed_at"], words["packed_bytes"])
-        if self.stream:  # it is there; from now on it is read when it is wanted
-            table = memoryview(self.buffer)[: words["packed_bytes"]]
+        code = self.codes.get(words["code_at"])
+        if code is None:
+            code = self.codes[words["code_at"]] = self.piece(words["code_at"], words["code_bytes"])
+        at, size = words["packed_at"], words["packed_bytes"]
+        if self.stream:  # read when it is wanted
+            self.file.check(at, size)
+            table = memoryview(self.buffer)[:size]
+        else:
+            table = self.piece(at, size)
         made = _CodeOfTwo if len(reads) == 2 else _Code
         file = self.file.file if self.stream else None
-        plan = made(words, module.Code(self.codes[at], table), file, table)
+        plan = made(words, module.Code(code, table), file, table)
         op = _Placed(words, len(reads))
         sources, target = self.views(op, writes, reads, op.lengths, False)
         return Step("sum" if op.in_place else "layer", "thumb", plan, sources, target, not op.in_place, plan)

@@ -75,13 +75,18 @@ def test_the_commands_deploy_and_verify(rig, form):
         assert imported.returncode == 0, imported.stdout + imported.stderr
         if form == "mpy":
             generator = command("mpremote", "connect", emulator.port, "resume", "exec", GENERATOR)
-        verified = command("ucorr", "verify", "--resume", "--json", "--port", emulator.port)
+        words = []
+        if (
+            form == "source" and rig.machine.name in SMALL_HEAPS
+        ):  # which as source has no room for the generator besides
+            words = ["--backend", "viper", "--backend", "portable"]
+        verified = command("ucorr", "verify", "--resume", "--json", "--port", emulator.port, *words)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     told = json.loads(verified.stdout)
     level = LEVELS.get(rig.machine.target, ARMV6M)
     assert [row["problem"] for row in told["rows"] if not row["equal"]] == []
     ran = [name for name, state in told["backends"].items() if state == "ok"]
-    assert sorted(ran) == sorted(BACKENDS.get(rig.machine.target, ["thumb", "viper", "portable"]))
+    assert sorted(ran) == sorted(words[1::2] or BACKENDS.get(rig.machine.target, ["thumb", "viper", "portable"]))
     assert len(told["rows"]) == sum(problem.taken_by(name, level) for problem in everything() for name in ran)
     assert probed["arch"] == ARCHITECTURES[rig.machine.target]
     assert probed["emitters"] == EMITTERS.get(rig.machine.target, ["viper", "native", "asm_thumb"])

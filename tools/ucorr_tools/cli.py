@@ -14,20 +14,10 @@ from typing import Any
 
 import click
 
+from .cli_boards import deploy, port_option, resume_option, verify
 from .cli_learn import learn
 from .cli_networks import budget_option, convert, core_option, json_option, network_info, run
 from .cli_profile import forecast, profile
-
-port_option = click.option(
-    "--port", envvar="UCORR_PORT", metavar="PORT", help="Serial port of the board, or $UCORR_PORT."
-)
-ports_option = click.option(
-    "--port", "ports", multiple=True, envvar="UCORR_PORT", metavar="PORT",
-    help="Serial port of the board, or $UCORR_PORT; repeat it for several boards.",
-)  # fmt: skip
-resume_option = click.option(
-    "--resume", is_flag=True, help="Don't soft-reset the board first; what is in its memory stays."
-)
 
 
 class OneSentence(click.Group):
@@ -75,10 +65,12 @@ def main() -> None:
 
 
 main.add_command(convert)
+main.add_command(deploy)
 main.add_command(forecast)
 main.add_command(learn)
 main.add_command(profile)
 main.add_command(run)
+main.add_command(verify)
 
 
 @main.command()
@@ -142,68 +134,10 @@ def readable(value: Any) -> str:
 
 
 @main.command()
-@ports_option
-@click.option("--mpy", is_flag=True, help="Deploy compiled .mpy files: less memory and time to import.")
-@click.option("--target", default="/lib", show_default=True, help="Directory on the board.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be done; write nothing.")
-@resume_option
-@json_option
-def deploy(ports: tuple[str, ...], mpy: bool, target: str, dry_run: bool, resume: bool, as_json: bool) -> None:
-    """Copy the package ucorr to a board, or to several, files that differ only."""
-    from .deploy import deploy as run
-
-    def copy(board: Any) -> dict[str, Any]:
-        with copy_progress() as progress:
-            report = run(board, mpy=mpy, target=target, dry_run=dry_run, progress=progress)
-        return {**report.to_dict(), "summary": report.summary()}
-
-    rows = on_boards("deploy", ports, resume, copy)
-    for row in rows:
-        summary = row.pop("summary", "")
-        if not as_json and summary:
-            click.echo(summary if len(rows) == 1 else f"{row['port']}: {summary}")
-    finish(rows, as_json)
-
-
-def on_boards(
-    command: str, ports: tuple[str, ...], resume: bool, work: Callable[[Any], dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """What work(board) tells of each board, one after the other, or {"port", "error"} of one that failed."""
-    from .board import Board, BoardError
-
-    if not ports:
-        raise click.UsageError(f"{command} needs --port PORT, or UCORR_PORT in the environment.")
-    rows: list[dict[str, Any]] = []
-    for port in ports:
-        try:
-            with Board(port, soft_reset=not resume) as board:
-                rows.append({"port": port, **work(board)})
-        except BoardError as error:
-            if len(ports) == 1:
-                raise
-            rows.append({"port": port, "error": str(error)})
-    return rows
-
-
-def finish(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print what boards told: for one as it always was, for several with their ports; status 1 if one failed."""
-    if as_json:
-        told: Any = {"boards": rows}
-        if len(rows) == 1:
-            told = {name: value for name, value in rows[0].items() if name not in ("port", "error")}
-        click.echo(json.dumps(told, indent=2))
-    errors = [f"{row['port']}: {row['error']}" for row in rows if "error" in row]
-    if errors and len(rows) == 1:
-        raise click.ClickException(rows[0]["error"])
-    if errors:
-        raise click.ClickException(f"{len(errors)} of {len(rows)} boards failed: " + "; ".join(errors))
-
-
-@main.command()
 @click.option("--output", default="ucorr-demo.png", show_default=True, help="Where the contact sheet goes.")
 @json_option
 def demo(output: str, as_json: bool) -> None:
-    """Filter a photograph on a real MicroPython and compare every bit with NumPy."""
+    """Filter a photograph and read digits on a real MicroPython, and compare every bit with NumPy."""
     from dataclasses import asdict
 
     from .demo import demo as run_demo
@@ -213,7 +147,7 @@ def demo(output: str, as_json: bool) -> None:
         click.echo(json.dumps({"rows": [asdict(row) for row in rows], "said": said, "good": good}, indent=1))
     else:
         show_table(
-            "A photograph on every target, against the NumPy reference",
+            "A photograph and a network on every target, against the NumPy reference",
             ["problem", "kernel to output", "MACs", "target", "backend", "ms", "equal"],
             [
                 [
@@ -319,50 +253,6 @@ def simulate(
 
 
 @main.command()
-@ports_option
-@click.option("--report", "path", metavar="FILE", help="Write all that was found out, as .json or .html.")
-@resume_option
-@json_option
-def verify(ports: tuple[str, ...], path: str | None, resume: bool, as_json: bool) -> None:
-    """Run the named problems on a board, or on several, and compare every bit with the reference."""
-    from . import report
-    from .board import BoardError
-    from .verify import verify as run_verify
-
-    if path and not path.endswith(report.FORMATS):
-        raise click.UsageError(f"--report takes a file that ends in {' or '.join(report.FORMATS)}.")
-
-    def tell(row: Any) -> None:
-        time = "" if row.microseconds is None else f"{row.microseconds / 1000:.2f} ms"
-        click.echo(f"{row.problem:<18}{row.backend:<10}{time:>12}  {'equal' if row.equal else row.said}")
-
-    def check(board: Any) -> dict[str, Any]:
-        if len(ports) > 1 and not as_json:
-            click.echo(f"{board.port}:")
-        backends, rows = run_verify(board, progress=None if as_json else tell)
-        found = {"backends": backends, "rows": report.rows_of(rows)}
-        wrong = sum(not row.equal for row in rows)
-        if not as_json:
-            for name, state in backends.items():
-                if state != "ok":
-                    click.echo(f"no {name} here: {state}")
-            click.echo(f"{len(rows) - wrong} of {len(rows)} equal the reference bit for bit")
-        if path:
-            found |= report.facts(board)
-        return {**found, "error": f"{wrong} of {len(rows)} problems failed on the board"} if wrong else found
-
-    try:
-        boards = on_boards("verify", ports, resume, check)
-    except BoardError as error:
-        if path and ports:
-            report.write(report.whole([{"port": ports[0], "error": str(error)}]), path)
-        raise
-    if path:
-        report.write(report.whole(boards), path)
-    finish(boards, as_json)
-
-
-@main.command()
 @click.option("--target", metavar="TARGET", default="micropython", show_default=True, help="As of simulate, or desk.")
 @click.option("--layers", default="abcdefghi", show_default=True, help="Letters of the layers, a to s.")
 @click.option(
@@ -401,27 +291,3 @@ def bench(target: str, layers: str, backends: tuple[str, ...], as_json: bool) ->
     result = benchmarks.bench(target, layers, backends or None, None if as_json else tell)
     if as_json:
         click.echo(json.dumps(result, indent=1))
-
-
-class copy_progress:
-    """`with copy_progress() as progress:` a bar on stderr that progress(what, done, total) moves; nothing
-    appears before the first call, nor where stderr is no terminal."""
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True)
-        )
-        self.bar.disable = not self.bar.console.is_terminal
-        self.bar.start()
-        return self.update
-
-    def update(self, what: str, done: int, total: int) -> None:
-        if not self.bar.tasks:
-            self.bar.add_task(what, total=total)
-        self.bar.update(self.bar.tasks[0].id, description=what, completed=done)
-
-    def __exit__(self, *exc: object) -> None:
-        self.bar.stop()

@@ -42,15 +42,12 @@ def convert(model: str, output: str, core: str, budget: int | None, labels: str 
 
     CORE any keeps weights as they are, and a board packs them when it loads the file; a Cortex-M gets its machine code.
     """
-    from dataclasses import replace
-
     from ucorr_host import load_tflite, summary
     from ucorr_host.compile import compile
 
-    network = load_tflite(model)
-    if labels:
-        network = replace(network, labels=tuple(Path(labels).read_text(encoding="utf-8").split("\n")[:-1]))
-    compiled = compile(network, core, budget)
+    from .deploy_model import labelled
+
+    compiled = compile(labelled(load_tflite(model), labels), core, budget)
     Path(output).write_bytes(compiled.to_bytes())
     told = summary.report(compiled)
     if as_json:
@@ -66,8 +63,9 @@ def convert(model: str, output: str, core: str, budget: int | None, labels: str 
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.argument("input", type=click.Path(dir_okay=False))
 @click.option("--output", type=click.Path(dir_okay=False), help="Write the integers of the output, a .npy file.")
+@click.option("--target", metavar="TARGET", help="Run it there as well, as of simulate, and compare every byte.")
 @json_option
-def run(model: str, input: str, output: str | None, as_json: bool) -> None:
+def run(model: str, input: str, output: str | None, target: str | None, as_json: bool) -> None:
     """Run MODEL, a .tflite file, on INPUT: what LiteRT's reference kernels compute, to the bit.
 
     INPUT is a .npy file of the model's integers, or of real numbers, one sample or many; or a picture of the input's
@@ -77,23 +75,64 @@ def run(model: str, input: str, output: str | None, as_json: bool) -> None:
     from ucorr_host import load_tflite
 
     network = load_tflite(model)
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise ValueError(f"{model}: several inputs or outputs, wanted one of each")
-    x = read_input(input, network.tensors[network.inputs[0]])
-    found = np.asarray(network.run(network.quantize_input(x) if x.dtype.kind == "f" else x))
+    require_one(network, model)
+    x = read_integers(input, network)
+    found = np.asarray(network.run(x))
     if output:
         np.save(output, found)
     real = network.dequantize_output(found)
     rows = real.reshape(-1, real.shape[-1])
+    told = {"output": found.tolist(), "real": real.tolist(), "classes": rows.argmax(1).tolist()}
+    there, text = on_target(network, x, found, target) if target else ({}, "")
     if as_json:
-        click.echo(json.dumps({"output": found.tolist(), "real": real.tolist(), "classes": rows.argmax(1).tolist()}))
-        return
-    for row in rows[:TOP]:
-        best = np.argsort(-row, kind="stable")[:TOP]
-        names = [network.labels[n] if n < len(network.labels) else f"class {n}" for n in best]
-        click.echo("  ".join(f"{name} {row[n]:.4g}" for name, n in zip(names, best, strict=True)))
-    if len(rows) > TOP:
-        click.echo(f"... {len(rows)} rows in all")
+        click.echo(json.dumps(told | there))
+    else:
+        for row in rows[:TOP]:
+            best = np.argsort(-row, kind="stable")[:TOP]
+            names = [network.labels[n] if n < len(network.labels) else f"class {n}" for n in best]
+            click.echo("  ".join(f"{name} {row[n]:.4g}" for name, n in zip(names, best, strict=True)))
+        if len(rows) > TOP:
+            click.echo(f"... {len(rows)} rows in all")
+        if text:
+            click.echo(text)
+    if target and not there["equal"]:
+        raise click.ClickException(f"the output of {target} differs from the reference")
+
+
+def on_target(network: Any, x: Any, expected: Any, target: str) -> tuple[dict[str, Any], str]:
+    """(plain values, a line) of a run on a target. raises TargetError, and ValueError for an unknown target"""
+    from dataclasses import asdict
+
+    import numpy as np
+    from ucorr_host import simulate
+
+    result = simulate(network, x, target)
+    equal = bool(np.array_equal(result.output, expected))
+    backends = " and ".join(dict.fromkeys(layer.backend for layer in result.layers))
+    text = f"{target}, on {backends}: {'equal, byte for byte' if equal else 'not equal'}"
+    return {"target": target, "equal": equal, "layers": [asdict(layer) for layer in result.layers]}, text
+
+
+def require_one(network: Any, path: str) -> None:
+    """Nothing, or ValueError for a network that has not one input and one output."""
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise ValueError(f"{path}: several inputs or outputs, wanted one of each")
+
+
+def read_integers(path: str, network: Any) -> Any:
+    """Integers that Network.run takes, one sample or many, from a file of them, of real numbers, or a picture.
+    raises ValueError, OSError"""
+    from ucorr_host.network import samples_of
+
+    tensor = network.tensors[network.inputs[0]]
+    x = read_input(path, tensor)
+    if x.dtype.kind == "f":
+        x = network.quantize_input(x)
+    try:
+        samples_of(tensor, x)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return x
 
 
 def read_input(path: str, tensor: Any) -> Any:

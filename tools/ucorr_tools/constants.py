@@ -111,10 +111,13 @@ def _module(others: dict[str, Any], path: str) -> _Module | None:
 
 
 class _Fold(ast.NodeTransformer):
-    """Writes a module's numbers where its names are, and leaves out what nothing uses then."""
+    """Writes a module's numbers where its names are, and leaves out what nothing uses then.
 
-    def __init__(self, module: _Module) -> None:
-        self.module = module
+    inner  whether the names are of no use outside of the package
+    """
+
+    def __init__(self, module: _Module, *, inner: bool) -> None:
+        self.module, self.inner = module, inner
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return self._number(node) if isinstance(node.ctx, ast.Load) else node
@@ -134,11 +137,13 @@ class _Fold(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
         self.generic_visit(node)
         names = _names(node.targets[0])
-        return None if names and set(names) <= self.module.names.keys() else node
+        unused = names and set(names) <= self.module.names.keys()
+        return None if unused and (self.inner or all(name[0] == "_" for name in names)) else node
 
 
 def folded(files: dict[str, bytes]) -> dict[str, bytes]:
-    """A package, {path: source}, with its numbers in place of their names; what is no Python stays as it is."""
+    """A package, {path: source}, with its numbers in place of their names; what is no Python stays as it is, and so
+    do names without underscore that stand in a module of the outer package."""
     modules: dict[str, Any] = {}
     for path, source in files.items():
         try:
@@ -149,5 +154,5 @@ def folded(files: dict[str, bytes]) -> dict[str, bytes]:
     made = dict(files)
     for path, module in trees.items():
         if module.names and PurePosixPath(path).name != "__init__.py":  # which has the names for others
-            made[path] = ast.unparse(_Fold(module).visit(module.tree)).encode()
+            made[path] = ast.unparse(_Fold(module, inner="/" in path).visit(module.tree)).encode()
     return made

@@ -1,4 +1,4 @@
-"""The main job on real input: a photograph through every target, each bit compared with the reference."""
+"""The main job on real input through every target, each bit compared with the reference: a photograph, a network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from ucorr_host.problems import Problem
 from ucorr_host.quantize import quantize_multiplier
 from ucorr_host.simulator import ask
 
+from .demo_digits import read_digits
 from .filters import FILTERS
-from .picture import Tile, contact_sheet, grey, photograph
+from .picture import Act, Tile, contact_sheet, grey, photograph
 
 RUNS = (("micropython", "viper"), ("micropython", "portable"), ("cpython", "portable"))
+TITLE = "A photograph: filters, the features of a layer, and a patch that is looked for"
 PATCH = (56, 40, 16, 24)  # the eye on the left: y, x, height, width
 WINDOW = 96  # the camera of the matched filter sees so much of the photograph
 PANS = ((0, 0), (9, 17), (24, 28), (28, 6))  # where the camera looks, (y, x)
@@ -130,7 +132,7 @@ def shape_of(problem: Problem, expected: NDArray[Any]) -> str:
 
 
 def run() -> tuple[list[Row], list[Tile], list[str]]:
-    """Everything: the table's rows, the sheet's tiles, and a sentence per pan of the matched filter.
+    """The photograph: the table's rows, the sheet's tiles, and a sentence per pan of the matched filter.
 
     A found place that is not where the patch lies makes its sentence start with "wrong".
     """
@@ -161,5 +163,8 @@ def run() -> tuple[list[Row], list[Tile], list[str]]:
 def demo(output: str) -> tuple[list[Row], list[str], bool]:
     """Run everything and write the contact sheet; (rows, sentences, whether all is equal and found)."""
     rows, tiles, said = run()
-    contact_sheet(tiles, output)
+    runs, act, sentence = read_digits()
+    rows += [Row("digits network", "8x8x1 to 10", *figures) for figures in runs]
+    said.append(sentence)
+    contact_sheet([Act(TITLE, tiles), act], output)
     return rows, said, all(row.equal for row in rows) and not any(s.startswith("wrong") for s in said)

@@ -16,65 +16,24 @@ temporary name, and that is renamed. `<target>/ucorr` belongs to the package: an
 other .py or .mpy in it counts as a leftover of an older version.
 """
 
-import contextlib
-import errno
-import hashlib
 import importlib.util
 import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .board import Board, BoardError
 from .constants import folded
+from .transfer import TEMPORARY, Progress, commit, require_space, sha256, tidy, write_checked
 
 PACKAGE = "ucorr"
 INIT, COMPILED_INIT = "__init__.py", "__init__.mpy"
 MANIFEST = "manifest.json"
-TEMPORARY = ".tmp"
 GUARD = "guard"
 GUARD_CODE = b"raise ImportError('this ucorr is half deployed: run `ucorr deploy` again')\n"
-
-# (a, b) renames, (a,) removes; the first failure ends it
-COMMIT = """
-import os
-root = {root!r}
-for step in {steps!r}:
-    if len(step) == 2:
-        os.rename(root + step[0], root + step[1])
-    else:
-        os.remove(root + step[0])
-"""
-
-# removes what it can: files, directories with all in them, then directories that are empty
-TIDY = """
-import os
-def remove(path):
-    try:
-        if os.stat(path)[0] & 0x4000:
-            for name in os.listdir(path):
-                remove(path + '/' + name)
-            os.rmdir(path)
-        else:
-            os.remove(path)
-    except OSError:
-        pass
-for path in {paths!r}:
-    remove(path)
-for path in {directories!r}:
-    try:
-        os.rmdir(path)
-    except OSError:
-        pass
-"""
-
-READ_ONLY = (errno.EROFS, errno.ENODEV, errno.EPERM, errno.EACCES)
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -196,14 +155,14 @@ def deploy(
     guarded = _plan(report, files, present, digests)
     if dry_run:
         return report
-    _tidy(board, [root + TEMPORARY, *(f"{root}/{name}" for name in present if name.endswith(TEMPORARY))])
+    tidy(board, [root + TEMPORARY, *(f"{root}/{name}" for name in present if name.endswith(TEMPORARY))])
     changed = {name: files[name] for name in report.copied}
     if changed or report.removed:
         _require_space(board, target, changed)
         progress = progress or (lambda name, done, total: None)
         if present or PACKAGE in board.listdir(target):
             _replace(board, root, changed, _steps(report, guarded), progress)
-            _tidy(board, [], {str(PurePosixPath(root, name).parent) for name in report.removed})
+            tidy(board, [], {str(PurePosixPath(root, name).parent) for name in report.removed})
         else:
             _install(board, root, changed, progress)
     return report
@@ -220,19 +179,15 @@ def _present(board: Board, root: str) -> dict[str, int]:
 
 def _manifest(report: Report, files: dict[str, bytes]) -> bytes:
     """The record of a deploy: version, format, and each file's SHA-256 and size."""
-    listed = {name: {"sha256": _sha256(data), "size": len(data)} for name, data in files.items()}
+    listed = {name: {"sha256": sha256(data), "size": len(data)} for name, data in files.items()}
     return json.dumps({"ucorr": report.version, "format": report.format, "files": listed}, indent=1).encode()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _plan(report: Report, files: dict[str, bytes], present: dict[str, int], digests: dict[str, str | None]) -> bool:
     """Sort the names into the report's copied, unchanged and removed; True when the guard is needed, that
     is when more than one module changes."""
     for name, data in files.items():
-        (report.unchanged if digests.get(name) == _sha256(data) else report.copied).append(name)
+        (report.unchanged if digests.get(name) == sha256(data) else report.copied).append(name)
     report.removed = sorted(name for name in present if name.endswith((".py", ".mpy")) and name not in files)
     guarded = len([name for name in report.copied if name != MANIFEST]) + len(report.removed) > 1
     if guarded and INIT in report.unchanged:  # the guard takes its place for a moment
@@ -257,19 +212,9 @@ def _steps(report: Report, guarded: bool) -> list[tuple[str, ...]]:
 
 
 def _require_space(board: Board, target: str, changed: dict[str, bytes]) -> None:
-    """Refuse what does not fit beside the old version, before anything is written."""
-    known = board.free(target)
-    if known is None:
-        return
-    free, block = known
-    # whole blocks for each file, two for each directory, four for the entries and the guard
+    """Two blocks for each directory, four for the entries and the guard."""
     directories = {PurePosixPath(PACKAGE, name).parent for name in changed}
-    need = block * (sum(-(-len(data) // block) for data in changed.values()) + 2 * len(directories) + 4)
-    if need > free:
-        raise BoardError(
-            f"the board on {board.port} has {free // 1024} KiB of flash free and deploying needs"
-            f" {need // 1024} KiB beside what is there; nothing was changed"
-        )
+    require_space(board, target, changed.values(), 2 * len(directories) + 4)
 
 
 def _replace(
@@ -280,71 +225,19 @@ def _replace(
     if steps[0][0] == GUARD + TEMPORARY:
         temporaries[GUARD + TEMPORARY] = GUARD_CODE
     remains = [f"{root}/{name}" for name in temporaries]
-    _write(board, root, temporaries, remains, f"the {PACKAGE} that was there still is", progress)
+    write_checked(board, root, temporaries, remains, f"the {PACKAGE} that was there still is", progress)
     _commit(board, root + "/", steps)
 
 
 def _install(board: Board, root: str, files: dict[str, bytes], progress: Progress) -> None:
     """Write the files in a directory beside the one that is to be, then give it its name."""
     new = root + TEMPORARY
-    _write(board, new, files, [new], f"{PACKAGE} is not installed", progress)
+    write_checked(board, new, files, [new], f"{PACKAGE} is not installed", progress)
     _commit(board, "", [(new, root)])
-
-
-def _write(
-    board: Board, directory: str, files: dict[str, bytes], remains: list[str], state: str, progress: Progress
-) -> None:
-    """Write files below a directory, and check each.
-
-    remains  paths to remove after a failure, beside the directories that were made
-    state    what then stands on the board, for the sentence of the error
-    """
-    made: list[str] = []
-    total, before = sum(map(len, files.values())), 0
-    try:
-        for parent in sorted({str(PurePosixPath(directory, name).parent) for name in files}):
-            made += board.makedirs(parent)
-        for name, data in files.items():
-            what = name.removesuffix(TEMPORARY)
-            board.write(
-                f"{directory}/{name}",
-                data,
-                lambda done, _, what=what, before=before: progress(what, before + done, total),
-            )
-            before += len(data)
-        for name, data in files.items():
-            path = f"{directory}/{name}"
-            if board.sha256(path) != _sha256(data):
-                raise BoardError(f"{path} arrived damaged on the board on {board.port}")
-    except BaseException as error:
-        if board.recover():
-            _tidy(board, remains, reversed(made))
-        if isinstance(error, BoardError):
-            raise _explained(error, board, directory, state) from error
-        raise
-
-
-def _explained(error: BoardError, board: Board, directory: str, state: str) -> BoardError:
-    """A failure of _write, with the cause in plain words and what now stands on the board."""
-    cause = str(error)
-    if error.errno == errno.ENOSPC:
-        cause = f"the flash of the board on {board.port} is full"
-    elif error.errno in READ_ONLY:
-        cause = f"the board on {board.port} has no writable file system at {PurePosixPath(directory).parent}"
-    return BoardError(f"{cause}; {state}", error.traceback, error.errno)
 
 
 def _commit(board: Board, root: str, steps: list[tuple[str, ...]]) -> None:
     try:
-        board.exec_checked(COMMIT.format(root=root, steps=tuple(steps)))
+        commit(board, root, steps)
     except BoardError as error:
         raise BoardError(f"{error}; run `ucorr deploy` again, {PACKAGE} is half deployed") from error
-
-
-def _tidy(board: Board, paths: Iterable[str], directories: Iterable[str] = ()) -> None:
-    """Remove files, or directories with all in them, then directories that are empty; what can't be removed
-    stays for the next deploy."""
-    paths, directories = tuple(paths), tuple(directories)
-    if paths or directories:
-        with contextlib.suppress(BoardError):
-            board.exec_checked(TIDY.format(paths=paths, directories=directories))

@@ -12,16 +12,47 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 MARGIN = 6
-CAPTION = 14
+CAPTION, TITLE = 16, 26  # heights of lines of text
+CAPTION_FONT, TITLE_FONT = 12, 16
+WRONG = (215, 20, 20)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet: integers (height, width) or uint8 (height, width, 3), a caption, boxes (y, x, h, w)."""
+    """One picture of a sheet: integers (height, width) or uint8 (height, width, 3), a caption, boxes (y, x, h, w).
+
+    wrong   drawn in red, in a frame
+    """
 
     caption: str
     image: NDArray[Any]
     boxes: tuple[tuple[int, int, int, int], ...] = ()
+    wrong: bool = False
+
+
+@dataclass(frozen=True)
+class Act:
+    """Tiles of a sheet under a title, row by row: so many columns, each tile magnified `zoom` times, captions below,
+    at the left or, `centred`, in the middle."""
+
+    title: str
+    tiles: list[Tile]
+    columns: int = 6
+    zoom: int = 2
+    margin: int = MARGIN
+    centred: bool = False
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Width and height of the place of a tile, in pixels."""
+        height, width = np.max([tile.image.shape[:2] for tile in self.tiles], axis=0)
+        return self.zoom * int(width) + self.margin, self.zoom * int(height) + CAPTION + self.margin
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of it all, with margins around."""
+        rows = -(-len(self.tiles) // self.columns)
+        return self.columns * self.cell[0] + 2 * MARGIN, TITLE + rows * self.cell[1] + MARGIN
 
 
 def photograph() -> NDArray[np.uint8]:
@@ -61,24 +92,37 @@ def save(image: NDArray[Any], path: str | Path) -> None:
     Image.fromarray(visible(image)).save(path, "PNG")
 
 
-def contact_sheet(tiles: list[Tile], path: str | Path, columns: int = 6, zoom: int = 2) -> None:
-    """Write tiles as one PNG, row by row, each magnified `zoom` times with its caption below."""
-    width = zoom * max(tile.image.shape[1] for tile in tiles)
-    height = zoom * max(tile.image.shape[0] for tile in tiles)
-    cell = (width + MARGIN, height + CAPTION + MARGIN)
-    rows = -(-len(tiles) // columns)
-    sheet = Image.new("RGB", (cell[0] * columns + MARGIN, cell[1] * rows + MARGIN), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default()
-    for number, tile in enumerate(tiles):
-        left = MARGIN + cell[0] * (number % columns)
-        top = MARGIN + cell[1] * (number // columns)
-        image = Image.fromarray(visible(tile.image)).convert("RGB")
-        image = image.resize((zoom * image.width, zoom * image.height), Image.Resampling.NEAREST)
-        sheet.paste(image, (left, top))
-        for y, x, h, w in tile.boxes:
-            corner = (left + zoom * x - 1, top + zoom * y - 1)
-            draw.rectangle((*corner, corner[0] + zoom * w + 1, corner[1] + zoom * h + 1), outline="red", width=2)
-        draw.text((left, top + image.height + 1), tile.caption, fill="black", font=font)
+def contact_sheet(acts: list[Act], path: str | Path) -> None:
+    """Write acts as one PNG, one below the other."""
+    widths, heights = zip(*(act.size for act in acts), strict=True)
+    sheet = Image.new("RGB", (max(widths), sum(heights)), "white")
+    top = 0
+    for act in acts:
+        draw_act(sheet, act, top)
+        top += act.size[1]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, "PNG")
+
+
+def draw_act(sheet: Image.Image, act: Act, top: int) -> None:
+    """Draw an act from a row of pixels on."""
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, top + MARGIN), act.title, fill="black", font=ImageFont.load_default(TITLE_FONT))
+    font = ImageFont.load_default(CAPTION_FONT)
+    for number, tile in enumerate(act.tiles):
+        row, column = divmod(number, act.columns)
+        left, upper = MARGIN + act.cell[0] * column, top + TITLE + MARGIN + act.cell[1] * row
+        image = Image.fromarray(visible(tile.image)).convert("RGB")
+        image = image.resize((act.zoom * image.width, act.zoom * image.height), Image.Resampling.NEAREST)
+        sheet.paste(image, (left, upper))
+        for y, x, h, w in tile.boxes:
+            corner = (left + act.zoom * x - 1, upper + act.zoom * y - 1)
+            draw.rectangle(
+                (*corner, corner[0] + act.zoom * w + 1, corner[1] + act.zoom * h + 1), outline="red", width=2
+            )
+        if tile.wrong:
+            frame = (left - 2, upper - 2, left + image.width + 1, upper + image.height + 1)
+            draw.rectangle(frame, outline=WRONG, width=3)
+        across, anchor = (left + image.width // 2, "ma") if act.centred else (left, "la")
+        place = (across, upper + image.height + 1)
+        draw.text(place, tile.caption, fill=WRONG if tile.wrong else "black", font=font, anchor=anchor)

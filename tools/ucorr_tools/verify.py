@@ -15,6 +15,8 @@ from ucorr_host.problems import LEVEL, Problem, packed
 
 from .board import EXEC_SECONDS, Board, BoardError
 
+PROBE = "(lambda module: module if isinstance(module, str) else 'ok')(ucorr.backends.probe({name!r}))"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -44,8 +46,10 @@ def start(board: Board) -> None:
     board.exec(f"from ucorr.heap import Tidy\nwith Tidy():\n    exec({source!r})")
 
 
-def states(board: Board) -> dict[str, str]:
-    """{backend: "ok" or the reason why it is missing} of a started board; imports all of them there."""
+def states(board: Board, backends: Sequence[str] = ()) -> dict[str, str]:
+    """{backend: "ok" or the reason why it is missing} of a started board; imports those asked for, or all of them."""
+    if backends:
+        return {name: board.eval(PROBE.format(name=name)) for name in backends}
     told = board.eval("ucorr.info()")
     return {name: state for name, state in told.items() if name != "ucorr"}
 
@@ -80,16 +84,20 @@ def check(board: Board, problem: Problem | OpProblem, backend: str) -> Row:
 
 
 def verify(
-    board: Board, problems: Sequence[Problem | OpProblem] | None = None, progress: Callable[[Row], None] | None = None
+    board: Board,
+    problems: Sequence[Problem | OpProblem] | None = None,
+    progress: Callable[[Row], None] | None = None,
+    names: Sequence[str] = (),
 ) -> tuple[dict[str, str], list[Row]]:
     """Every problem on every backend that the board has and that takes it.
 
     progress  called with each Row as it is known
+    names     of backends, where a board has no room for all of them at once; none: all
     returns   (state of each backend, rows); raises BoardError when the board fails
     """
     start(board)
-    backends = states(board)
-    level = board.eval(LEVEL)
+    backends = states(board, names)
+    level = board.eval(LEVEL) if "thumb" in backends else None
     rows = []
     for problem in everything() if problems is None else problems:
         for backend, state in backends.items():

@@ -51,6 +51,7 @@ class Shape:
 
     def __init__(self, spec, item, beyond, blank):
         _, kh, _, depth = spec.kernel_shape
+        self.rows = kh
         self.slot = item * depth
         self.column = kh * self.slot
         self.step = spec.stride[1] * self.column

@@ -17,7 +17,7 @@ an odd halfword: ARMv7-M allows that to LDR, not to LDRD and LDM, which are kept
 from ..fixedpoint import ITEMSIZE
 from . import fill_dsp as fill
 from .conv import OUT_AT, OUT_QUAD, QUAD, WEIGHTS_END, WINDOW, Conv, Shape, firsts, taps_of
-from .scale_dsp import Scale, from_table
+from .scale_dsp import Scale, doubles, from_table
 from .scale_dsp import refuses as scale_refuses
 from .table import start
 from .thumb2 import Thumb2
@@ -94,7 +94,7 @@ class Smlad(Conv):
     each = 1  # registers of a sum
 
     def __init__(self, spec, level, compact=False):
-        self.doubled = spec.kind == "tflite" and not compact and _doubles(spec)
+        self.doubled = not compact and doubles(spec)
         self.scale = Scale(spec, self.doubled)
         self._make(spec, level, Blocks(spec, compact), compact)
 
@@ -230,9 +230,3 @@ class Smlad(Conv):
             asm.sxtb16(w, w, 8)
             asm.smlad(c, R4, R12, c)
             asm.smlad(c, R5, w, c)
-
-
-def _doubles(spec):
-    """Whether twice an effective weight stays within 16 bits."""
-    zero = spec.kernel_zero_point
-    return -16384 <= min(spec.weights) - zero and max(spec.weights) - zero <= 16383

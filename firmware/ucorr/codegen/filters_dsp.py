@@ -31,7 +31,7 @@ table r9, and r4-r7, r10-r12 shared by weights and pairs.
 from ..fixedpoint import ITEMSIZE
 from . import planes_dsp as planes
 from . import walk
-from .scale_dsp import Scale
+from .scale_dsp import Scale, doubles
 from .scale_dsp import refuses as scale_refuses
 from .table import put, start
 from .thumb2 import Thumb2
@@ -42,8 +42,8 @@ _UNROLLED = 2  # blocks of two output columns without a loop, at most
 _SHARED = (R4, R5, R6, R7, R10, R11, R12)  # for pairs and streamed weights
 
 # on the stack; the first ones are the table's, so that constants can be loaded in pairs
-CONSTANTS = 0
-X, OUT, WINDOW, TABLE, PASSES, CHANNELS_END, TABLE_AT, OUT_END, LOWER, COPIES, START = range(20, 64, 4)
+CONSTANTS, X = 0, planes.X
+OUT, WINDOW, TABLE, PASSES, CHANNELS_END, TABLE_AT, OUT_END, LOWER, COPIES, START = range(24, 64, 4)
 FRAME = planes.FRAME
 
 
@@ -86,18 +86,19 @@ def _holds(spec, rows):
 class Rows:
     """How pairs of rows lie in scratch, and which weights they meet; sizes in bytes.
 
-    pairs    words of a column
+    pairs    words of a column, of two `rows` each
     words    [(first tap, second tap or None)] that the weights of a kernel column are packed in
     terms    for the upper and for the lower output row [(pair, half or None, word, half)]: a pair times a
              word, or a half of it times a half
     """
 
-    first = 0
+    first, slot, at_once = 0, 2, 2
 
     def __init__(self, spec):
         _, kh, kw, _ = spec.kernel_shape
         stride = spec.stride[0]
         self.pairs = (kh + stride + 1) // 2
+        self.rows = 2 * self.pairs
         self.column = 4 * self.pairs
         self.columns = (spec.out_shape[1] - 1) * spec.stride[1] + kw
         self.slide = 4 * stride
@@ -154,8 +155,7 @@ class Planes:
             self.weights = _SHARED[: min(len(rows.words), 7 - rows.pairs)]
             self.pairs = _SHARED[7 - rows.pairs :]
             self.window, self.temps = R8, (R10, R11, R12)
-        zero = spec.kernel_zero_point
-        self.doubled = spec.kind == "tflite" and max(zero - min(spec.weights), max(spec.weights) - zero) < 16384
+        self.doubled = doubles(spec)
         self.scale = Scale(spec, self.doubled)
         self.table = self._pack()
         self.asm = Thumb2(level)
@@ -217,7 +217,7 @@ class Planes:
         asm.str(R0, SP, PASSES)
         asm.str(R1, SP, LOWER)
         asm.label("pass")
-        planes.emit_rows(asm, spec, rows, WINDOW, X)
+        walk.emit_rows(asm, spec, rows, WINDOW, X, planes.emit_row)
         if out_height % 2:
             asm.ldr(R0, SP, PASSES)
             asm.cmpi(R0, 1)
@@ -249,7 +249,7 @@ class Planes:
             asm.cmp(LR, R0)
             asm.b("channel", NE)
         asm.advance(OUT, 2 * out_width * pixel)
-        walk.emit_next(asm, rows, WINDOW, 2 * spec.stride[0], rows.pairs - spec.stride[0])
+        walk.emit_next(asm, rows, WINDOW, 2 * spec.stride[0], rows.rows - 2 * spec.stride[0])
         asm.count(PASSES, "pass")
         asm.leave(FRAME)
 

@@ -76,6 +76,7 @@ class Rows:
     def __init__(self, spec):
         _, kh, kw, _ = spec.kernel_shape
         channels = spec.input_shape[2]
+        self.rows = kh
         self.column = 4 * kh
         self.at_once = 2 if spec.stride[0] == spec.dilation[0] == 1 and kh > 1 else 1
         self.slot = 4

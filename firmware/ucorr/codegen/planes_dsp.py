@@ -5,41 +5,23 @@ that were just written.
 """
 
 from .thumb_asm import LR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
-from .walk import END, FILL_AT, FILL_Y, FIRST, LEFT_TO_FILL, SOURCE_Y, copied, emit_source
+from .walk import END, FILL_AT, FILL_Y, copied, emit_source
 
-# on the stack, behind walk.py's
+X = 20  # on the stack; filters_dsp.py's others are behind it, and these behind walk.py's
 UPPER, LOWER_ROW, QUADS, PLANE_AT = range(END, END + 16, 4)
 FRAME = END + 16
 
 
-def emit_rows(asm, spec, rows, window, x):
-    """Copy the pairs of rows from FIRST on to the columns of `window`."""
-    asm.ldr(R3, SP, FIRST)
-    asm.ldr(R0, SP, SOURCE_Y)
-    asm.ldr(R1, SP, window)
-    asm.constant(R2, rows.pairs)
-    asm.add(R0, R0, R3, 0, 1)
-    asm.add(R1, R1, R3, 0, 2)
-    asm.sub(R2, R2, R3)
-    asm.label("fill")
-    asm.str(R0, SP, FILL_Y)
-    asm.str(R1, SP, FILL_AT)
-    asm.str(R2, SP, LEFT_TO_FILL)
-    emit_source(asm, spec, rows, x, "upper ")
+def emit_row(asm, spec, rows):
+    """Copy row r0 and the one below it to a word of every column of every plane."""
     asm.str(R0, SP, UPPER)
     asm.ldr(R0, SP, FILL_Y)
     asm.addi(R0, R0, 1)
-    emit_source(asm, spec, rows, x, "lower ")
+    emit_source(asm, spec, rows, X, "lower ")
     asm.mov(R1, R0)
     asm.ldr(R0, SP, UPPER)
     asm.ldr(R2, SP, FILL_AT)
     _channels(asm, spec, rows)
-    asm.ldr(R2, SP, LEFT_TO_FILL)
-    asm.ldr(R1, SP, FILL_AT)
-    asm.ldr(R0, SP, FILL_Y)
-    asm.addi(R1, R1, 4)
-    asm.addi(R0, R0, 2)
-    asm.turn(R2, "fill")
 
 
 def _channels(asm, spec, rows):

@@ -15,11 +15,9 @@ A product that is rounded once has h = (a * multiplier) >> 32, one SMMUL, and t 
 what is left. Its n is never 0 (table.shifts), which spares the mask.
 """
 
-from ..fixedpoint import ITEMSIZE
+from ..fixedpoint import ITEMSIZE, LIMITS
 from .table import shifts
 from .thumb_asm import ASR, GT, LT
-
-SATURATED = {"b": (-128, 127), "B": (0, 255), "h": (-32768, 32767), "H": (0, 65535)}
 
 
 def refuses(spec):
@@ -41,6 +39,12 @@ def _offset(spec, shift):
     """What is added ahead of the shift to the right."""
     n = shifts(spec, shift)[1]
     return (spec.output_zero_point << n) + (1 << n >> 1)
+
+
+def doubles(spec):
+    """Whether twice an effective weight stays within 16 bits, so that sums may be 2 * acc."""
+    zero = spec.kernel_zero_point
+    return spec.kind == "tflite" and max(zero - min(spec.weights), max(spec.weights) - zero) < 16384
 
 
 class Scale:
@@ -138,7 +142,7 @@ def limit(asm, spec, r, temp):
         asm.ssat(r, bits, r)
     else:
         asm.usat(r, bits, r)
-    least, most = SATURATED[dtype]
+    least, most = LIMITS[dtype]
     for bound, edge, condition in ((spec.activation_min, least, LT), (spec.activation_max, most, GT)):
         if bound != edge:
             asm.constant(temp, bound)

@@ -1,7 +1,7 @@
 """Down the rows of the input: which of them scratch holds, and where the others come from.
 
-`sizes` is what a family knows of its scratch: `.passes` (times that windows move on
-before all rows are copied again), `.slide` (bytes they move), `.blank` (where the
+`sizes` is what a family knows of its scratch: `.rows` (how many it holds of a window), `.passes` (times that windows
+move on before all rows are copied again), `.slide` (bytes they move), `.blank` (where the
 blank row begins), `.slot` (bytes between rows of a column), `.at_once` (rows that are
 copied at a time) and `.first` (the first one, 0 or -1). A blank row stands for every row outside the image where the
 border is constant.
@@ -139,7 +139,7 @@ def emit_source(asm, spec, sizes, x, name=""):
 
 
 def emit_rows(asm, spec, sizes, window, x, emit_row):
-    """Copy the kernel rows from FIRST on, the others having stayed, to the slots of `window`.
+    """Copy the rows from FIRST on, the others having stayed, to the slots of `window`.
 
     emit_row  emit_row(asm, spec, sizes) emits what copies a row of the image, r0, to a slot, r1, of every column;
               or `at_once` rows from FILL_Y on
@@ -153,13 +153,13 @@ def emit_rows(asm, spec, sizes, window, x, emit_row):
     asm.constant(R2, sizes.slot)
     asm.mla(R2, R2, R3, R1)
     asm.mov(R1, R2)
-    asm.constant(R2, spec.kernel_shape[1])
+    asm.constant(R2, sizes.rows)
     asm.sub(R2, R2, R3)
     asm.label("fill")
     asm.str(R0, SP, FILL_Y)
     asm.str(R1, SP, FILL_AT)
     asm.str(R2, SP, LEFT_TO_FILL)
-    if spec.padding[0] == (0, 0) and not sizes.first:
+    if spec.padding[0] == (0, 0) and not sizes.first and sizes.rows == spec.kernel_shape[1]:  # all are inside
         asm.constant(R2, spec.pitch * ITEMSIZE[spec.dtype])
         asm.ldr(R3, SP, x)
         asm.mla(R0, R0, R2, R3)
