@@ -5,7 +5,7 @@ instructions that ran in Unicorn. All of it is an estimate: no board of boards.p
 pieces may hold less than its free bytes; keyword spotting left 22 kB of an emulated board's, streamed.
 
     heap, in RAM    package + a bit for each step + arena + scratch + the file (with machine code: tables and code)
-    heap, streamed  package + a bit for each step + arena + scratch + code + the largest table and its copies
+    heap, streamed  package + a bit for each step + arena + scratch + code + the largest table
     time            (cycles of machine code, of viper, of Python between steps, of reading what is streamed) / clock
 
 Without machine code ("any") viper packs the weights into the heap beside the file, or, streamed, without it.
@@ -30,7 +30,6 @@ VIPER = 15_600  # layers without machine code
 OPS = 22_200  # layers without weights: ops and viper_ops
 STEP = {True: 600, False: 1_900}  # the objects of a step, as machine code or not
 VIPER_SCRATCH = 8_192  # at which viper ends a strip
-TABLES = 3  # times the largest table, where tables are streamed: a buffer, and two copies while the file is loaded
 
 # The package as .mpy files in a file system with blocks of 4 kB, rounded up.
 PACKAGE_FILES = 256 * 1024
@@ -140,7 +139,7 @@ def _heap(compiled: Compiled, file_bytes: int, *, stream: bool) -> dict[str, int
     package += (VIPER if viper else 0) + (OPS if others else 0)
     weights = sum(packed_by_viper(part.spec) for part in viper)
     if stream:
-        weights += sum(map(len, compiled.codes)) + TABLES * max((_table(part) for part in parts), default=0)
+        weights += sum(map(len, compiled.codes)) + max((_table(part) for part in parts), default=0)
     else:
         weights += file_bytes
     return {
