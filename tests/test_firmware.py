@@ -26,6 +26,7 @@ def test_a_file_imports_only_what_every_board_has(path: Path):
     allowed = {"array", "gc", "sys", "struct", "micropython", "uctypes"}
     allowed.add("ctypes")  # on CPython alone, in place of uctypes
     allowed.add("binascii")  # where it is; format.py can do without
+    allowed.add("time")  # likewise, for profile()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             assert {alias.name for alias in node.names} <= allowed

@@ -199,7 +199,7 @@ def solve_network(message, payload):
     _, net, told = _kept
     x = memoryview(payload)[size:]
     net.run(x)
-    if message.get("locked"):
+    if message.get("locked") and net.weights != "stream":  # reading a file may allocate
         heap_lock()
         try:
             net.run(x)
