@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from ucorr_host.emulator import CORES
+from ucorr_host.op_problems import OpProblem
 from ucorr_host.problems import Problem
 from ucorr_host.simulator import ask
 
@@ -21,7 +22,7 @@ RUNS = (
 everywhere = pytest.mark.parametrize(("target", "backend"), RUNS, ids=["/".join(run) for run in RUNS])
 
 
-def run(problem: Problem, target: str, backend: str, **more: Any) -> NDArray[Any]:
+def run(problem: Problem | OpProblem, target: str, backend: str, **more: Any) -> NDArray[Any]:
     """The problem's output on a target; fails if another backend ran or a guard byte changed. What machine code leaves
     to others runs on `portable` on an emulated core."""
     if backend == "thumb" and not problem.taken_by(backend, CORES[target].level):
@@ -29,4 +30,4 @@ def run(problem: Problem, target: str, backend: str, **more: Any) -> NDArray[Any
     answer, data = ask(problem.message(backend, **more), problem.payload(), target)
     assert answer["backend"] == backend
     assert answer["guards_intact"]
-    return np.frombuffer(data, np.dtype(problem.options.get("out_dtype", "i"))).reshape(answer["out_shape"])
+    return np.frombuffer(data, np.dtype(problem.out_dtype)).reshape(answer["out_shape"])

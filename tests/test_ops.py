@@ -12,31 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import op_problems
+from targets import everywhere, run
 from ucorr.codegen.thumb_asm import ARMV6M, ARMV7EM
-from ucorr_host.emulator import CORES
 from ucorr_host.op_problems import OPS, OpProblem, named_ops
-from ucorr_host.simulator import ask
-
-RUNS = (
-    ("cpython", "portable"),
-    ("micropython", "portable"),
-    ("micropython", "viper"),
-    ("cortex-m0plus", "thumb"),
-    ("cortex-m4", "thumb"),
-)
-everywhere = pytest.mark.parametrize(("target", "backend"), RUNS, ids=["/".join(run) for run in RUNS])
-
-
-def run(problem: OpProblem, target: str, backend: str, **more: object) -> np.ndarray:
-    """The problem's output on a target; fails if another backend ran or a guard byte changed. What machine code leaves
-    to others runs on `portable` on an emulated core."""
-    if backend == "thumb" and not problem.taken_by(backend, CORES[target].level):
-        backend = "portable"
-    answer, data = ask(problem.message(backend, **more), problem.payload(), target)
-    assert answer["backend"] == backend
-    assert answer["guards_intact"]
-    expected = problem.expected()
-    return np.frombuffer(data, expected.dtype).reshape(answer["out_shape"])
 
 
 @everywhere

@@ -41,6 +41,11 @@ class OpProblem:
     options: dict[str, Any]
     inputs: tuple[NDArray[Any], ...] = field(repr=False)
 
+    @property
+    def out_dtype(self) -> str:
+        """The output's typecode."""
+        return "b" if self.layer == "Lookup" else str(self.options.get("dtype", "b"))
+
     def make(self, backend: str | None = None) -> Any:
         """The layer, made on the desk."""
         args, options = self._given()

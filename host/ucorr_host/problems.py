@@ -44,6 +44,11 @@ class Problem:
     options: dict[str, Any]
     x: NDArray[Any]
 
+    @property
+    def out_dtype(self) -> str:
+        """The output's typecode."""
+        return str(self.options.get("out_dtype", "i"))
+
     def make(self, backend: str | None = None) -> Any:
         """The layer, made on the desk."""
         return getattr(ucorr, self.layer)(*self._arguments(), backend=backend, **self.options)

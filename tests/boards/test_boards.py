@@ -52,7 +52,7 @@ def run(rig: Any, problem: Problem, backend: str, **more: Any) -> Any:
     answer, data = rig.session.ask(problem.message(backend, **more), problem.payload())
     assert answer["backend"] == backend
     assert answer["guards_intact"]
-    return np.frombuffer(data, problem.expected().dtype).reshape(answer["out_shape"])
+    return np.frombuffer(data, np.dtype(problem.out_dtype)).reshape(answer["out_shape"])
 
 
 # Deployed by the commands that a user types
