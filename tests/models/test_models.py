@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.testing import assert_array_equal
+from test_network import compiled_of
 from ucorr_host import load_tflite, simulate
 from ucorr_host.compile import compile
 
@@ -100,3 +101,23 @@ def test_a_public_network_takes_few_estimated_cycles_for_each_mac(name, core, mo
     assert_array_equal(result.output, network.run(x), strict=True)
     assert {layer.name for layer in result.layers if layer.cycles is None} <= {"softmax"}
     assert sum(layer.cycles or 0 for layer in result.layers) / MODELS[name][0] <= most
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_public_network_packed_small_gives_the_bytes_of_the_reference(name, core):
+    compiled = compiled_of((FOLDER / f"{name}.tflite").read_bytes(), core, small=True)
+    assert compiled
+    packings = {part.code.packing for part in compiled.parts if part.code}
+    assert "compact" in packings
+    x = compiled.network.random_input(1)
+    assert_array_equal(simulate(compiled, x, core).output, compiled.network.run(x), strict=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_public_network_gives_the_bytes_of_the_reference_on_micropython(name):
+    network = load_tflite(FOLDER / f"{name}.tflite")
+    x = network.random_input(2)
+    result = simulate(network, x, "micropython")
+    assert_array_equal(result.output, network.run(x), strict=True)
+    assert {layer.backend for layer in result.layers} == {"viper"}
