@@ -136,7 +136,7 @@ def test_the_command_takes_an_input(tmp_path):
     result = command(
         "ucorr", "profile", DIGITS, "--target", "cortex-m0plus", "--input", str(tmp_path / "x.npy"), "--json"
     )
-    assert json.loads(result.stdout) == profiling.on_target(network, x, "cortex-m0plus")
+    assert json.loads(result.stdout) == {"model": "digits", **profiling.on_target(network, x, "cortex-m0plus")}
     np.save(tmp_path / "real.npy", (x.astype(np.float32) + 128) / 255)
     assert command("ucorr", "profile", DIGITS, "--input", str(tmp_path / "real.npy")).returncode == 0
 
