@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ucorr_host.op_problems import OpProblem
+from ucorr_host.problems import Problem
 from ucorr_tools.qemu.machines import MACHINES, Machine
 from ucorr_tools.qemu.targets import Session
 
@@ -24,8 +26,11 @@ class Rig:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        # where backends, generator and what tests them leave no two images' room, nor layers of both kinds
+        self.small = machine.name in ("m0", "m3")
         self.seen: dict[str, Any] = {"target": machine.target}
         self._session: Session | None = None
+        self._kind: type | None = None
 
     @property
     def session(self) -> Session:
@@ -43,6 +48,12 @@ class Rig:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def make_room(self, problem: Problem | OpProblem) -> None:
+        """A young board for a problem of another kind than the last one's, where the heap is small."""
+        if self.small and self._kind not in (None, type(problem)):
+            self.close()
+        self._kind = type(problem)
 
 
 @pytest.fixture(scope="module")

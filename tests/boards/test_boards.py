@@ -42,13 +42,13 @@ ARCHITECTURES = {
 }
 GENERATOR_HEAP = 44 * 1024  # bytes that the code generator, its kernels and its backend take
 PACKAGE_HEAP = 24 * 1024  # bytes that the imported package may take on a Cortex-M0, from .mpy files
-SMALL_HEAPS = ("m0", "m3")  # where backends, generator and what tests them leave no two images' room
 USED = "import gc\ngc.collect()\nprint(gc.mem_alloc())"
 GENERATOR = f"import ucorr\nfrom ucorr.backends import probe\n{USED}\nprobe('thumb')\n{USED}"
 
 
 def run(rig: Any, problem: Problem, backend: str, **more: Any) -> Any:
     """The problem's output on the board, by the backend asked for, all guard bytes intact."""
+    rig.make_room(problem)
     answer, data = rig.session.ask(problem.message(backend, **more), problem.payload())
     assert answer["backend"] == backend
     assert answer["guards_intact"]
@@ -76,9 +76,7 @@ def test_the_commands_deploy_and_verify(rig, form):
         if form == "mpy":
             generator = command("mpremote", "connect", emulator.port, "resume", "exec", GENERATOR)
         words = []
-        if (
-            form == "source" and rig.machine.name in SMALL_HEAPS
-        ):  # which as source has no room for the generator besides
+        if form == "source" and rig.small:  # which as source has no room for the generator besides
             words = ["--backend", "viper", "--backend", "portable"]
         verified = command("ucorr", "verify", "--resume", "--json", "--port", emulator.port, *words)
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -183,7 +181,7 @@ def test_a_float_kernel_becomes_the_integers_of_the_desk(rig):
 
 def test_a_layer_takes_less_heap_than_its_image(rig):
     problem = layers()["g"]  # 3x3 on 96x96 bytes
-    if rig.machine.name in SMALL_HEAPS:
+    if rig.small:
         rig.close()  # a young board, whose heap is in one piece
     answer, _ = rig.session.ask(problem.message(rig.backends[0]), problem.payload())
     assert answer["scratch_bytes"] < answer["heap_bytes"] < problem.x.size / 2
@@ -308,7 +306,7 @@ def test_generated_code_takes_what_the_emulated_core_counts(rig, letter, small):
     if "thumb" not in rig.backends:
         return
     problem, core = layers()[letter], rig.machine.target.replace("qemu-", "cortex-")
-    if rig.machine.name in SMALL_HEAPS:
+    if rig.small:
         rig.close()  # a young board
         problem = next(problem for problem in named() if problem.name == small)
         core = core.replace("m0", "m0plus")
