@@ -160,7 +160,10 @@ class Network:
 
     def _load(self, backend):
         read, made = self._file.read, []
-        builder = Builder(self._file, self._region, backend, number(read, LEVEL), self.weights == "stream")
+        try:
+            builder = Builder(self._file, self._region, backend, number(read, LEVEL), self.weights == "stream")
+        except MemoryError as error:
+            raise MemoryError("model: the largest table: %s%s" % (error, _free()))
         with Tidy():
             for kind, writes, reads, words in steps(read):
                 try:
