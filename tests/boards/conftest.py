@@ -60,8 +60,9 @@ class Rig:
 def seen() -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     yield rows
-    SEEN.parent.mkdir(exist_ok=True)
-    SEEN.write_text(json.dumps({"boards": rows}, indent=1) + "\n")
+    if rows and all("drawn" in row for row in rows):  # a module that has found out all that the table wants
+        SEEN.parent.mkdir(exist_ok=True)
+        SEEN.write_text(json.dumps({"boards": rows}, indent=1) + "\n")
 
 
 @pytest.fixture(scope="module", params=MACHINES.values(), ids=lambda machine: machine.target)
