@@ -37,11 +37,13 @@ def refuses(spec):
 
 
 def packings(spec):
+    """There is nothing to pack."""
     return (False,)
 
 
 def table_bytes(spec, compact):
-    return 4 * (1 + 5)  # at most
+    """What the table of a layer takes, at most: the sum to start from and five constants."""
+    return 24
 
 
 class Rows:
@@ -92,10 +94,10 @@ class Rows:
     # With DSP
 
     def _dsp(self, level):
-        from .scale_dsp import Scale
+        from .scale_dsp import Scale, from_place
         from .thumb2 import Thumb2
 
-        self.scale, self.asm = Scale(self.spec, False), Thumb2(level)
+        self.scale, self.asm, self.load = Scale(self.spec, False), Thumb2(level), from_place
         asm = self.asm
         asm.enter(_FRAME)
         self._walk(4, R0, self._columns_dsp, lambda r, value: asm.plus(r, r, value))
@@ -122,14 +124,7 @@ class Rows:
         asm.plus(R8, R8, self.width)
         self._count(here)
         asm.plus(R0, R0, count)
-        at = [0]
-
-        def constants(registers):
-            for r in registers:
-                asm.ldr(r, R9, at[0])
-                at[0] += 4
-
-        self.scale.emit(asm, sums, constants, (R11, R12, LR))
+        self.scale.emit(asm, sums, self.load(asm, R9), (R11, R12, LR))
         size = ITEMSIZE[spec.out_dtype]
         for n, r in enumerate(sums):
             self.scale.store(asm, r, R1, n * size)

@@ -53,10 +53,10 @@ class Sum:
         return table
 
     def _dsp(self, total, level):
-        from .scale_dsp import Scale
+        from .scale_dsp import Scale, from_place
         from .thumb2 import Thumb2
 
-        self.scale, self.asm = Scale(total, True), Thumb2(level)
+        self.scale, self.asm, self.load = Scale(total, True), Thumb2(level), from_place
         asm = self.asm
         asm.enter(0)
         asm.plus(R8, R3, 4 * _WORDS)
@@ -82,14 +82,7 @@ class Sum:
             asm.ldr_at(r, R3, r)
             asm.ldr_at(R11, R8, R11)
             asm.add(r, r, R11)
-        at = [0]
-
-        def load(registers):
-            for r in registers:
-                asm.ldr(r, R9, at[0])
-                at[0] += 4
-
-        self.scale.emit(asm, sums, load, (R11, R12, LR))
+        self.scale.emit(asm, sums, self.load(asm, R9), (R11, R12, LR))
         for n, r in enumerate(sums):
             asm.strb(r, R1, n)
         asm.addi(R1, R1, len(sums))
