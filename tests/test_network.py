@@ -156,9 +156,9 @@ def mutant(rng: np.random.Generator, file: bytes) -> bytes:
     length = len(b"".join(b"\0" * (4 + 4 * struct.unpack_from("<HH", data, at)[1]) for at in records(file)))
     for _ in range(int(rng.choice([1, 1, 2]))):
         place = rng.random()
-        if place < 0.6:
+        if place < 0.5:
             at = steps + int(rng.integers(length))
-        elif place < 0.8:
+        elif place < 0.6:
             at = 16 + int(rng.integers(layout.HEADER - 16))
         else:
             at = int(rng.integers(16, len(data)))
