@@ -20,17 +20,18 @@ test: .venv/ready  ## every test that pip alone can provide; a skip fails the ru
 
 test-models: .venv/ready  ## the public networks in the folder $$UCORR_MODELS, byte for byte as LiteRT runs them
 	@test -n "$$UCORR_MODELS" || { echo "UCORR_MODELS: not set, wanted the folder with the .tflite files" >&2; exit 2; }
-	$(BIN)/python -m pytest tests/models
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/models
 
 boards: .venv/ready  ## install QEMU and cross compilers (as root), build MicroPython for each emulated board
 	$(BIN)/python -m ucorr_tools.qemu
 
-test-boards: boards  ## real firmware on emulated Cortex-M0, M3, M4, M7, M33 and RISC-V, one after the other
-	$(BIN)/python -m pytest tests/boards --hypothesis-profile=ci
+test-boards: boards  ## real firmware on emulated Cortex-M0, M3, M4, M7, M33 and RISC-V, two at a time
+	rm -f out/boards.json
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/boards --hypothesis-profile=ci
 
 test-deep: boards  ## the same properties with 5,000 examples each
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(HERE) --hypothesis-profile=deep
-	$(BIN)/python -m pytest tests/boards --hypothesis-profile=deep
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/boards --hypothesis-profile=deep
 
 lint: .venv/ready  ## ruff, ruff format and mypy
 	$(BIN)/ruff check .
@@ -43,9 +44,9 @@ format: .venv/ready  ## let ruff rewrite what it can
 
 COUNTED = qemu-m0 qemu-m3 qemu-m7 qemu-m33 qemu-rv32
 NETWORKS = tools/ucorr_tools/data/digits.tflite $$UCORR_MODELS/kws_ref_model.tflite $$UCORR_MODELS/pretrainedResnet_quant.tflite
-bench-table: test-boards  ## the README's tables, from the boards' tests and from counted, verified layers and networks
+bench-table: test-boards  ## the tables of README and docs, from the boards' tests and from counted, verified layers and networks
 	@test -n "$$UCORR_MODELS" || { echo "UCORR_MODELS: not set, wanted the folder with the .tflite files" >&2; exit 2; }
-	$(BIN)/ucorr bench --target desk --json > out/bench-desk.json
+	$(BIN)/ucorr bench --target host --json > out/bench-host.json
 	for core in cortex-m4 cortex-m0plus; do \
 		$(BIN)/ucorr bench --target $$core --layers abcdefghijklmnopqrs --json > out/bench-$$core.json || exit 1; done
 	$(BIN)/ucorr bench --target qemu-m4 --backend viper --backend naive --backend portable --json > out/bench-qemu-m4.json
@@ -53,9 +54,9 @@ bench-table: test-boards  ## the README's tables, from the boards' tests and fro
 		$(BIN)/ucorr bench --target $$board --backend viper --json > out/bench-$$board.json || exit 1; done
 	for model in $(NETWORKS); do for core in cortex-m4 cortex-m0plus; do \
 		$(BIN)/ucorr profile $$model --target $$core --json > out/profile-$$(basename $$model .tflite)-$$core.json || exit 1; done; done
-	$(BIN)/python -m ucorr_tools.tables README.md out/boards.json out/bench-*.json out/profile-*.json
+	$(BIN)/python -m ucorr_tools.tables . out/boards.json out/bench-*.json out/profile-*.json
 
-bench: .venv/ready  ## layers on the desk's MicroPython: viper, a naive viper loop, bytecode
+bench: .venv/ready  ## layers on the host's MicroPython: viper, a naive viper loop, bytecode
 	$(BIN)/ucorr bench
 
 clean:  ## remove what was made

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner
+from ucorr_tools.cli import main
+
 BIN = Path(sys.executable).parent
 
 
@@ -11,6 +14,12 @@ def command(*arguments, **options):
     return subprocess.run(
         [str(BIN / arguments[0]), *arguments[1:]], capture_output=True, text=True, timeout=120, **options
     )
+
+
+def here(*arguments, **options):
+    """`ucorr` within this process, which is quicker: the same as a command() gives."""
+    result = CliRunner().invoke(main, [*map(str, arguments)], prog_name="ucorr", **options)
+    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
 
 def assert_one_sentence(result, *words):

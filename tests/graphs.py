@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tflite_writer import Model
+from operator_cases import CASES
+from oracle import Model
 
 SPREAD = 74.0  # standard deviation of int8 drawn evenly; of int16 it is 256 times that
 UNARY = ("RELU", "RELU6", "LEAKY_RELU", "QUANTIZE")
@@ -23,7 +24,8 @@ POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
 MOVES = ("PAD", "PADV2", "RESHAPE", "EXPAND_DIMS", "SQUEEZE", "CONCATENATION")
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 WIDE = (*WEIGHTED, *BINARY, *POOLS, *MOVES, *UNARY, "MEAN")  # what is there for int16
-ALL = (*WIDE, *TABLES, "SOFTMAX")
+GROWN = {name: grow for case in CASES.values() for name, grow in case.grown.items()}
+ALL = (*WIDE, *TABLES, "SOFTMAX", *GROWN)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Grower:
     draw: Any
     dtype: Any
     rng: np.random.Generator
+    dying: bool = False  # whether each layer with weights has channels without
     model: Model = field(default_factory=Model)
     values: list[Value] = field(default_factory=list)
 
@@ -68,8 +71,11 @@ class Grower:
     def input(self, shape: tuple[int, ...]) -> Value:
         return self.tensor(shape, 2.0 ** self.draw(st.floats(-7, -3)) * (1 if self.dtype == np.int8 else 2**-8))
 
-    def constant(self, shape: Any, dtype: Any, most: int, **words: Any) -> int:
+    def constant(self, shape: Any, dtype: Any, most: int, dead: Any = None, **words: Any) -> int:
+        """Drawn ints; those of `dead` are all `dead_value`."""
         data = self.rng.integers(-most, most + 1, shape).astype(dtype)
+        if dead is not None:
+            data[dead[0]] = dead[1]
         return self.model.tensor(shape, dtype, data, **words)
 
     def ints(self, values: Any) -> int:
@@ -125,9 +131,15 @@ class Grower:
                 ]
             out_shape = (1, *spans, kernel_shape[axis])
         channels = kernel_shape[axis]
-        per_channel = draw(st.booleans())
+        per_channel = self.dying or draw(st.booleans())
         scales = (2.0 ** self.rng.uniform(-9, -7, channels if per_channel else 1)).astype(np.float32)
-        four_bits = self.dtype == np.int8 and name != "TRANSPOSE_CONV" and draw(st.integers(0, 7)) == 0
+        # a channel that training gave up: no weights, a tiny scale, a bias near 2**30
+        dead, usual = None, float(scales.mean())
+        if self.dying or (per_channel and draw(st.integers(0, 3)) == 0):
+            dead = self.rng.random(channels) < 0.4
+            dead[0] |= self.dying
+            scales[dead] *= np.float32(2.0**-24)
+        four_bits = dead is None and self.dtype == np.int8 and name != "TRANSPOSE_CONV" and draw(st.integers(0, 7)) == 0
         kernel_words: dict[str, Any] = {"scales": scales, "axis": axis}
         if four_bits:
             flat = self.rng.integers(-7, 8, math.prod(kernel_shape))
@@ -141,7 +153,8 @@ class Grower:
             )
             weights = 4.0
         else:
-            kernel = self.constant(kernel_shape, np.int8, 127, **kernel_words)
+            none = None if dead is None else ((Ellipsis, dead) if axis == 3 else dead, 0)
+            kernel = self.constant(kernel_shape, np.int8, 127, none, **kernel_words)
             weights = SPREAD
         wide = self.dtype == np.int16
         # LiteRT's CONV_2D refuses to go without a bias; its int16 DEPTHWISE_CONV_2D takes int64 alone.
@@ -149,12 +162,13 @@ class Grower:
         if name == "CONV_2D" or draw(st.booleans()):
             short = not wide or (name != "DEPTHWISE_CONV_2D" and draw(st.booleans()))
             most = max(1, int(self.spread * weights * math.sqrt(taps)))
-            bias = self.constant((channels,), np.int32 if short else np.int64, most, scales=x.scale * scales)
+            far = None if dead is None else (dead, draw(st.sampled_from([-1, 1])) * (2**30 - most))
+            bias = self.constant((channels,), np.int32 if short else np.int64, most, far, scales=x.scale * scales)
             if wide and name != "DEPTHWISE_CONV_2D":
                 words["QuantizedBiasType"] = 2 if short else 4
         elif wide and name != "DEPTHWISE_CONV_2D":
             words["QuantizedBiasType"] = 4
-        scale = float(x.scale) * float(scales.mean()) * weights * math.sqrt(taps) * self.stretch()
+        scale = float(x.scale) * usual * weights * math.sqrt(taps) * self.stretch()
         out = self.tensor(out_shape, scale)
         inputs = [x.number, kernel, bias]
         if name == "TRANSPOSE_CONV":
@@ -277,6 +291,8 @@ class Grower:
             return self.binary(name, x, others)
         if name in MOVES:
             return self.move(name, x, others)
+        if name in GROWN:
+            return GROWN[name](self, x)
         return self.mean(x) if name == "MEAN" else self.single(name, x)
 
 
@@ -286,15 +302,17 @@ def fits(name: str, x: Value) -> bool:
         return len(x.shape) == 4
     if name == "SQUEEZE" or name == "EXPAND_DIMS":
         return len(x.shape) < 5
-    if name in ("RESHAPE", "MEAN", "PAD", "PADV2", *BINARY):
+    if name in ("RESHAPE", "MEAN", "PAD", "PADV2", *BINARY, *GROWN):
         return 2 <= len(x.shape) <= 4
     return len(x.shape) >= 2
 
 
 @st.composite
-def graphs(draw: Any, names: tuple[str, ...] = ALL, count: Any = 1, dtype: Any = np.int8) -> tuple[bytes, NDArray[Any]]:
-    """(model, input): `count` (an int or a strategy) operators of some names, joined at random."""
-    grower = Grower(draw, dtype, np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
+def graphs(
+    draw: Any, names: tuple[str, ...] = ALL, count: Any = 1, dtype: Any = np.int8, dying: bool = False
+) -> tuple[bytes, NDArray[Any]]:
+    """(model, input): `count` (an int or a strategy) operators of some names, joined at random; dying as Grower's."""
+    grower = Grower(draw, dtype, np.random.default_rng(draw(st.integers(0, 2**32 - 1))), dying)
     first = grower.input((1, draw(st.integers(1, 7)), draw(st.integers(1, 7)), draw(st.integers(1, 6))))
     ends = [first]
     made: list[Value] = []

@@ -2,7 +2,7 @@
 
 The unix port of MicroPython runs behind a pseudo terminal. What it lacks to be a
 board is added here: a flash of its own (LFS2 in an image file, mounted at '/', so
-that the desk's files are out of reach), `sys.path` as on a board, boot.py, and a
+that the host's files are out of reach), `sys.path` as on a board, boot.py, and a
 soft reset that comes back (the unix port ends at ctrl-D; it is started again).
 `MICROPYTHON=path` picks another binary.
 """
@@ -24,6 +24,7 @@ import pytest
 BLOCK = 4096
 RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 PROMPT = b">>> "
+MOUNTED = b"the flash is mounted"
 
 # What a board's frozen _boot.py does.
 BOOT = """
@@ -52,11 +53,12 @@ except OSError:
     vfs.VfsLfs2.mkfs(flash)
     lfs = vfs.VfsLfs2(flash, mtime={mtime})
 vfs.umount('/')
-vfs.mount(lfs, '/')
-os.chdir('/')
-sys.path[:] = ['', '.frozen', '/lib']
+vfs.mount(lfs, {place!r})
+os.chdir({place!r})
+sys.path[:] = ['', '.frozen'] + {path}
 del Flash, flash, lfs
-if 'boot.py' in os.listdir('/'):
+print('the flash is mounted', end='')
+if 'boot.py' in os.listdir():
     exec(open('boot.py').read())
 """
 
@@ -100,17 +102,19 @@ class SerialBoard:
     state         directory, made if missing
     flash_blocks  size of the flash in blocks of 4096 bytes
     journal       a file that gets all that is written to the flash: address and length, 32 bits each, bytes
+    place         where the flash is mounted and the board starts: "/", or "/flash" as on an STM32
     mtime         whether files keep the time of their last change; without, equal writes make equal flashes
     .port         what to give to mpremote while the board runs; a new one after each start
     """
 
-    def __init__(self, state, flash_blocks=256, journal=None, mtime=True):
+    def __init__(self, state, flash_blocks=256, journal=None, mtime=True, place="/"):
         self.state = Path(state)
         self.state.mkdir(parents=True, exist_ok=True)
         self.flash = self.state / "flash.img"
         self.blocks = flash_blocks
         self.journal = journal and str(journal)
         self.mtime = mtime
+        self.place = place
         if not self.flash.exists():
             self.flash.write_bytes(b"\xff" * (BLOCK * flash_blocks))
         self.port = None
@@ -118,10 +122,10 @@ class SerialBoard:
 
     def start(self):
         """Power on; returns self once the board's prompt stands."""
-        self.desk = Terminal()
-        self.port = self.desk.port
+        self.host = Terminal()
+        self.port = self.host.port
         self.stop_read, self.stop_write = os.pipe()
-        self.to_desk, self.to_child = bytearray(), bytearray()
+        self.to_host, self.to_child = bytearray(), bytearray()
         self.raw = False
         self.stopping = False
         self.ready, self.replugged = threading.Event(), threading.Event()
@@ -164,16 +168,17 @@ class SerialBoard:
                 self._reap()
                 if self.stopping:
                     return
-                self.to_desk += b"MPY: soft reboot\r\n"
+                self.to_host += b"MPY: soft reboot\r\n"
                 self._spawn()
         finally:
             self._reap()
-            self.desk.close()
+            self.host.close()
 
     def _spawn(self):
         self.line = Terminal()
         boot = self.state / "_boot.py"
         words = {"flash": str(self.flash), "blocks": self.blocks, "journal": self.journal, "mtime": self.mtime}
+        words |= {"place": self.place, "path": ["/lib"] if self.place == "/" else [self.place, f"{self.place}/lib"]}
         boot.write_text(BOOT.format(block=BLOCK, **words))
         self.busy, self.tail = False, b""
         self.child = subprocess.Popen(
@@ -199,26 +204,30 @@ class SerialBoard:
         if os.read(self.stop_read, 1) == b"x":
             self.stopping = True
         else:
-            self.desk.close()
-            self.desk = Terminal()
-            self.port = self.desk.port
-            self.to_desk.clear()
+            self.host.close()
+            self.host = Terminal()
+            self.port = self.host.port
+            self.to_host.clear()
             self.replugged.set()
         return not self.stopping
 
     def _boot(self):
-        """Take the child to the prompt its desk expects; False when stopped. Input waits meanwhile:
+        """Take the child to the prompt its host expects; False when stopped. Input waits meanwhile:
         the child discards what comes before its prompt."""
         seen = self._until(PROMPT)
         if seen is None:
             return False
+        before, mounted, after = seen.partition(MOUNTED)
+        if not mounted:
+            return False  # the board's files would be those of the host
+        seen = before + after
         if self.raw:
             os.write(self.line.end, b"\x01")
             banner = self._until(RAW_BANNER)
             if banner is None:
                 return False
             seen = RAW_BANNER
-        self.to_desk += seen
+        self.to_host += seen
         self.ready.set()
         return True
 
@@ -239,31 +248,31 @@ class SerialBoard:
     def _carry(self):
         """Move bytes both ways once; False when the child ended or the board is to stop. A side that
         takes nothing holds back the other, and nothing is dropped."""
-        line, desk = self.line.end, self.desk.end
+        line, host = self.line.end, self.host.end
         reads = [self.stop_read]
-        if not self.to_desk:
+        if not self.to_host:
             reads.append(line)
         if not self.to_child:
-            reads.append(desk)
-        writes = [end for end, waiting in ((desk, self.to_desk), (line, self.to_child)) if waiting]
+            reads.append(host)
+        writes = [end for end, waiting in ((host, self.to_host), (line, self.to_child)) if waiting]
         readable, writable, _ = select.select(reads, writes, [])
         if self.stop_read in readable:
             return self._told()
-        for end, waiting in ((desk, self.to_desk), (line, self.to_child)):
+        for end, waiting in ((host, self.to_host), (line, self.to_child)):
             if end in writable:
                 del waiting[: os.write(end, waiting)]
-        if desk in readable:
-            self._typed(take(desk))
+        if host in readable:
+            self._typed(take(host))
         if line in readable:
             got = take(line)
-            self.to_desk += got
+            self.to_host += got
             self.tail = (self.tail + got)[-2:]
             self.busy &= self.tail != b"\x04>"
             return bool(got)
         return True
 
     def _typed(self, got):
-        """What the desk sent: follow the raw REPL's state by its control characters. The unix port reads
+        """What the host sent: follow the raw REPL's state by its control characters. The unix port reads
         ctrl-C at its prompt only, so that running code gets the signal instead."""
         if self.busy and b"\x03" in got and self._interrupted():
             got = got[got.index(b"\x03") + 1 :]

@@ -10,23 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from draws import numbers
 from hypothesis import strategies as st
+from operator_cases import op_problems as op_problems
 from ucorr.fixedpoint import ITEMSIZE, LIMITS
-from ucorr_host.op_problems import OPS, OpProblem
 from ucorr_host.problems import LAYERS, Problem
 
 SMALL = {"b": (-128, 127), "h": (-32768, 32767)}
-
-
-def numbers(draw: Any, lo: int, hi: int, shape: Any) -> np.ndarray:
-    """Integers within lo..hi: random, or only extremes and zero, or small ones."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    kind = draw(st.sampled_from(["random", "random", "random", "extremes", "small"]))
-    if kind == "extremes":
-        return rng.choice(np.array([lo, hi, min(max(0, lo), hi)], np.int64), shape)
-    if kind == "small":
-        return np.clip(rng.integers(-3, 4, shape), lo, hi)
-    return rng.integers(lo, hi, shape, np.int64, endpoint=True)
 
 
 def axis_words(draw: Any, kernel: int, most: int, roomy: bool) -> tuple[int, int, int, tuple[int, int]]:
@@ -50,19 +40,23 @@ def problems(
     exact: bool | None = None,
     roomy: bool = False,
     pitched: bool = True,
+    large: bool = False,
 ) -> Problem:
     """A Problem of one of the layers.
 
     exact    True: accumulators only (out_dtype "i")
     roomy    True: at least two by two outputs see no padding
     pitched  False: the input is never a window of a wider frame
+    large    True: sides in the hundreds, channels in the thousands, strides to 9 or kernels to 15x15
     """
     layer = draw(st.sampled_from(layers))
-    dtype = draw(st.sampled_from(dtypes))
+    plain = large and draw(st.integers(0, 3)) > 0  # as most layers are but for its size
+    dtype = draw(st.sampled_from([d for d in dtypes if d in "bB" or not plain] or dtypes))
     lo, hi = LIMITS[dtype]
     options: dict[str, Any] = {"dtype": dtype}
-    shape, kernel_shape, x_shape = sizes(draw, layer, options, roomy, pitched)
-    wide_kernel = layer.startswith("Correlate") and not exact and draw(st.booleans())
+    axes = large_axes(draw, layer, plain) if large else small_axes(draw, layer, roomy)
+    shape, kernel_shape, x_shape = sizes(draw, layer, options, axes, pitched)
+    wide_kernel = layer.startswith("Correlate") and not exact and not plain and draw(st.booleans())
     kernel = numbers(draw, *SMALL["h" if wide_kernel else "b"], kernel_shape)
     zero = draw(st.one_of(st.just(0), st.integers(lo, hi)))
     options["input_zero_point"] = zero
@@ -77,26 +71,23 @@ def problems(
     axes = None if channels is None else tuple(n for n in range(kernel.ndim) if n != channels)
     reach = int(effective.sum(axis=axes).max()) * max(hi - zero, zero - lo)
     reach += max((abs(b) for b in options.get("bias", [0])), default=0)
-    scale(draw, options, reach, outputs, exact)
+    scale(draw, options, reach, outputs, exact, plain)
     x = numbers(draw, lo, hi, x_shape).astype(np.dtype(dtype))
     return Problem("drawn", layer, kernel, shape, options, x)
 
 
-def sizes(draw: Any, layer: str, options: dict[str, Any], roomy: bool, pitched: bool) -> tuple[Any, Any, Any]:
-    """Draw (shape argument, kernel shape, shape of x) and the words about geometry."""
+def sizes(draw: Any, layer: str, options: dict[str, Any], axes: tuple[Any, Any], pitched: bool) -> tuple[Any, Any, Any]:
+    """(shape argument, kernel shape, shape of x) of what small_axes() or large_axes() drew; the words about geometry
+    go to options."""
+    (groups, depth, times), geometry = axes
     if layer == "Dense":
-        size = draw(st.integers(1, 70))
-        return None, (draw(st.integers(1, 9)), size), (size,)
-    kh, kw = draw(st.integers(1, 5)), draw(st.integers(1, 5))
-    if layer == "Correlate1D":
-        kw = draw(st.sampled_from([1, 2, 3, 5, 8, 17, 33]))
-    height, sy, dy, rows = axis_words(draw, kh, 7, roomy)
-    width, sx, dx, columns = axis_words(draw, kw, 9, roomy)
+        return None, (times, depth), (depth,)
+    (kh, height, sy, dy, rows), (kw, width, sx, dx, columns) = geometry
     padding: Any = draw(st.sampled_from(["explicit", "explicit", "same"]))
     if layer.startswith("Correlate"):
         border = options["border"] = draw(st.sampled_from(["constant", "edge", "reflect"]))
         if border == "reflect":
-            height, width = max(height, 5), max(width, 5)
+            height, width = max(height, 5, 1 + max(rows)), max(width, 5, 1 + max(columns))
             if padding == "same":  # at most extent - 1 on a side
                 height, width = max(height, (kh - 1) * dy + 1), max(width, (kw - 1) * dx + 1)
         options["border_value"] = draw(st.integers(*LIMITS[options["dtype"]]))
@@ -110,14 +101,103 @@ def sizes(draw: Any, layer: str, options: dict[str, Any], roomy: bool, pitched: 
         shape: tuple[int, ...] = (height, width)
         return shape, (kh, kw), frame(draw, options, pitched, height, width, 1) or shape
     if layer == "DepthwiseConv2D":
-        channels, times = draw(st.integers(1, 5)), draw(st.integers(1, 4))
-        shape = (height, width, channels)
-        return shape, (1, kh, kw, channels * times), frame(draw, options, pitched, height, width, channels) or shape
-    groups, depth = draw(st.sampled_from([1, 1, 2, 3])), draw(st.integers(1, 4))
+        shape = (height, width, groups)
+        return shape, (1, kh, kw, groups * times), frame(draw, options, pitched, height, width, groups) or shape
     options["groups"] = groups
-    kernel_shape = (groups * draw(st.integers(1, 5)), kh, kw, depth)
     x_shape = frame(draw, options, pitched, height, width, groups * depth) or (height, width, groups * depth)
-    return (height, width), kernel_shape, x_shape
+    return (height, width), (groups * times, kh, kw, depth), x_shape
+
+
+def small_axes(draw: Any, layer: str, roomy: bool) -> tuple[tuple[int, int, int], list[Any]]:
+    """Groups, and input and output channels of a group; (kernel, size, stride, dilation, padding) of both axes."""
+    if layer == "Dense":
+        return (1, draw(st.integers(1, 70)), draw(st.integers(1, 9))), []
+    kh, kw = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    if layer == "Correlate1D":
+        kw = draw(st.sampled_from([1, 2, 3, 5, 8, 17, 33]))
+    axes = [(kernel, *axis_words(draw, kernel, most, roomy)) for kernel, most in ((kh, 7), (kw, 9))]
+    if layer == "DepthwiseConv2D":
+        return (draw(st.integers(1, 5)), 1, draw(st.integers(1, 4))), axes
+    if layer == "Conv2D":
+        return (draw(st.sampled_from([1, 1, 2, 3])), draw(st.integers(1, 4)), draw(st.integers(1, 5))), axes
+    return (1, 1, 1), axes
+
+
+MOST_MACS, MOST_ITEMS, MOST_WEIGHTS = 30_000, 80_000, 12_000  # of a large problem, for the emulated cores' sake
+MANY = st.one_of(st.integers(513, 1100), st.sampled_from([1024, 2045, 4096]))  # channels
+FAR = st.one_of(st.integers(201, 1000), st.sampled_from([240, 320]))  # from side to side
+SIDES = ("height", "width")
+
+
+def large_axes(draw: Any, layer: str, plain: bool) -> tuple[tuple[int, int, int], list[Any]]:
+    """As small_axes(), with something large: sides, channels or strides. What need not be is halved until all is
+    affordable."""
+    if layer == "Dense":
+        many = draw(MANY)
+        few = draw(st.integers(1, 2 * MOST_WEIGHTS // many))
+        return draw(st.sampled_from([(1, many, few), (1, few, many)])), []
+    kinds = ["height", "width", "frame", "stride"][1 if layer == "Correlate1D" else 0 :]
+    kinds += {"Conv2D": ["depth", "times"], "DepthwiseConv2D": ["groups", "groups"]}.get(layer, [])
+    kind = draw(st.sampled_from(kinds))
+    kernel = st.one_of(st.sampled_from([2, 3, 3, 5]), st.integers(1, 15))
+    strides = [draw(st.sampled_from([1, 1, 1, 2, 2, 3])) for _ in SIDES]
+    if kind == "stride":
+        strides[draw(st.sampled_from([0, 1])) if layer != "Correlate1D" else 1] = draw(st.integers(5, 9))
+    dilations = [1 if plain else draw(st.sampled_from([1, 1, 2, 3])) for _ in SIDES]
+    pads = [draw(st.sampled_from([(0, 0), (0, 0), (1, 1), (0, 1), (2, 3), (4, 0), (7, 7)])) for _ in SIDES]
+    size = {
+        "kh": draw(kernel),
+        "kw": draw(kernel),
+        "height": draw(st.integers(1, 40)),
+        "width": draw(st.integers(1, 40)),
+    }
+    size |= {"groups": 1, "depth": 1, "times": 1}
+    if layer == "Correlate1D":
+        size |= {"kh": 1, "height": 1, "kw": draw(st.sampled_from([3, 8, 17, 50, 129]))}
+        strides[0], dilations[0], pads[0] = 1, 1, (0, 0)
+    elif layer == "Conv2D":
+        size |= {"groups": draw(st.sampled_from([1, 1, 2, 3])), "depth": draw(st.integers(1, 9))}
+        size["times"] = draw(st.integers(1, 9))
+    elif layer == "DepthwiseConv2D":
+        size |= {"groups": draw(st.integers(1, 9)), "times": draw(st.sampled_from([1, 1, 2, 3, 4]))}
+    if kind == "frame":
+        size["height"], size["width"] = draw(st.sampled_from([(240, 320), (320, 240), (1, 1000)]))
+        if layer == "Correlate1D":
+            size["height"] = 1
+    elif kind != "stride":
+        size[kind] = draw(FAR if kind in ("height", "width") else MANY)
+    kept = {"frame": {"height", "width"}}.get(kind, {kind})
+
+    def least(axis: int) -> int:
+        """The shortest side that the kernel fits in."""
+        return max(1, (size[("kh", "kw")[axis]] - 1) * dilations[axis] + 1 - sum(pads[axis]))
+
+    def affordable() -> bool:
+        taps = size["kh"] * size["kw"] * size["depth"] * size["times"] * size["groups"]
+        items = size["height"] * size["width"] * size["groups"] * size["depth"]
+        rows, columns = ((size[SIDES[n]] - least(n)) // strides[n] + 1 for n in (0, 1))
+        return rows * columns * taps <= MOST_MACS and items <= MOST_ITEMS and taps <= MOST_WEIGHTS
+
+    while True:
+        for axis, side in enumerate(SIDES):
+            size[side] = max(size[side], least(axis))
+        if affordable():
+            break
+        spare = [name for name in size if name not in kept and size[name] > 1]
+        spare = [name for name in spare if name not in SIDES or size[name] > least(SIDES.index(name))]
+        if spare and (kind != "frame" or max(strides) >= 9):
+            size[max(spare, key=lambda name: size[name])] //= 2
+        else:
+            strides = [stride + 1 for stride in strides]
+    axes = zip((size["kh"], size["kw"]), (size["height"], size["width"]), strides, dilations, pads, strict=True)
+    return (size["groups"], size["depth"], size["times"]), list(axes)
+
+
+def is_large(problem: Problem) -> bool:
+    """Whether a problem has a side over 200, more than 512 channels or a stride over 4."""
+    spec = problem.make("portable").spec
+    height, width, channels = spec.input_shape
+    return max(height, width) > 200 or max(channels, spec.kernel_shape[0]) > 512 or max(spec.stride) > 4
 
 
 def frame(
@@ -130,8 +210,8 @@ def frame(
     return height, options["pitch"]
 
 
-def scale(draw: Any, options: dict[str, Any], reach: int, outputs: int, exact: bool | None) -> None:
-    """Choose out_dtype and a scale that is valid for accumulators up to `reach` in size."""
+def scale(draw: Any, options: dict[str, Any], reach: int, outputs: int, exact: bool | None, plain: bool) -> None:
+    """Choose out_dtype and a scale that is valid for accumulators up to `reach` in size; a plain one is as most are."""
     if exact or (exact is None and reach < 1 << 31 and draw(st.integers(0, 4)) == 0):
         options["out_dtype"] = "i"
         return
@@ -141,21 +221,21 @@ def scale(draw: Any, options: dict[str, Any], reach: int, outputs: int, exact: b
     usual = min(0, 8 * ITEMSIZE[out] - 1 - bits)  # brings the bound to the output's range
     highest = 30
     if draw(st.booleans()):
-        accumulator = draw(st.sampled_from(["int32", "int64"]))
+        accumulator = "int32" if plain else draw(st.sampled_from(["int32", "int64"]))
         if reach >= 1 << 30:
             accumulator = "int64"
         options["accumulator"] = accumulator
         if accumulator == "int32":
-            options["rounding"] = draw(st.sampled_from(["twice", "once"]))
+            options["rounding"] = draw(st.sampled_from(["double", "single"]))
         multipliers = st.one_of(st.integers(1 << 30, (1 << 31) - 1), st.sampled_from([0, 1, 0x7FFF0000, 0x7FFFFFFF]))
-        options["multiplier"] = draw(st.lists(multipliers, min_size=outputs, max_size=outputs))
+        options["multiplier"] = per_channel(draw, multipliers, outputs)
         highest = 7 if accumulator == "int64" else max(0, 31 - bits)
         usual += 1
     else:
         highest = min(6, 46 - bits)
     near = st.integers(max(-31, usual - 1), min(highest, usual + 3))
-    shifts = st.one_of(near, near, near, near, near, st.integers(-31, highest))
-    options["shift"] = draw(st.lists(shifts, min_size=outputs, max_size=outputs))
+    shifts = near if plain else st.one_of(near, near, near, near, near, st.integers(-31, highest))
+    options["shift"] = per_channel(draw, shifts, outputs)
     if "multiplier" in options and options["accumulator"] == "int32":
         options["shift"] = [min(s, 31 - bits) if s > 0 else s for s in options["shift"]]
     quarter = (hi - lo) // 4
@@ -166,103 +246,7 @@ def scale(draw: Any, options: dict[str, Any], reach: int, outputs: int, exact: b
         options["activation_min"], options["activation_max"] = low, draw(st.integers(low + quarter // 2, hi))
 
 
-@st.composite
-def op_problems(draw: Any, layers: tuple[str, ...] = OPS) -> OpProblem:
-    """An OpProblem: a layer without weights."""
-    layer = draw(st.sampled_from(layers))
-    options: dict[str, Any] = {}
-    if layer not in ("Lookup", "Softmax"):
-        options["dtype"] = draw(st.sampled_from("bbbBh" if layer in ("Add", "Sub", "Mul") else "bbBhH"))
-    lo, hi = LIMITS[options.get("dtype", "b")]
-    shape = tuple(draw(st.lists(st.integers(1, 6), min_size=3, max_size=3)))
-    shapes: list[tuple[int, ...]] = [shape]
-    args: tuple[Any, ...] = (shape,)
-    if layer.endswith("Pool2D"):
-        size, shape = pool(draw, options)
-        args, shapes = (size, shape), [shape]
-        activation_range(draw, options, lo, hi)
-    elif layer in ("Add", "Sub", "Mul"):
-        shape = tuple(max(2, n) for n in shape)  # one output shows nothing
-        other = shape
-        if draw(st.integers(0, 2)) == 2:
-            other = tuple(draw(st.sampled_from([n, n, 1])) for n in shape)[draw(st.integers(0, 2)) :]
-        pair = draw(st.permutations([shape, other]))
-        args, shapes = tuple(pair), list(pair)
-        two_scales(draw, layer, options)
-        activation_range(draw, options, lo, hi)
-    elif layer == "Lookup":
-        options["dtype"] = draw(st.sampled_from("bB"))
-        lo, hi = LIMITS[options["dtype"]]
-        args, shapes = (numbers(draw, -128, 127, 256).tolist(), shape[0] * shape[1]), [(shape[0] * shape[1],)]
-    elif layer == "Softmax":
-        rows, classes = shape[0], draw(st.sampled_from([10, 12, 50, 300, 3, 2, 1]))
-        args, shapes = (classes, rows), [(rows, classes)]
-        options = {
-            "multiplier": draw(st.integers(1 << 30, (1 << 31) - 1)),
-            "shift": draw(st.one_of(*[st.integers(20, 27)] * 7, st.integers(0, 31))),
-        }
-    elif layer == "Pad":
-        options["value"] = draw(st.integers(lo, hi))
-        args = shape, [draw(st.tuples(st.integers(0, 2), st.integers(0, 2))) for _ in shape]
-    elif layer == "Concatenate":
-        lengths = tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=4)))
-        args, shapes = (lengths, shape[0]), [(shape[0], n) for n in lengths]
-    else:
-        shape = tuple(max(2, n) for n in shape)
-        args, shapes = (shape,), [shape]
-        options |= {"value": draw(st.integers(lo, hi)), "stride": shape_of_steps(draw), "padding": []}
-        for n, step in zip(shape, options["stride"], strict=False):
-            before = draw(st.integers(-2 * step, 4))
-            least = -2 * step if before >= 0 else 0
-            span = (n - 1) * step + 1 + before
-            options["padding"].append((before, draw(st.integers(max(least, 1 - span), max(4, 1 - span)))))
-    inputs = tuple(numbers(draw, lo, hi, one).astype(np.dtype(options.get("dtype", "b"))) for one in shapes)
-    return OpProblem("drawn", layer, args, options, inputs)
-
-
-def shape_of_steps(draw: Any) -> tuple[int, int]:
-    return draw(st.integers(1, 3)), draw(st.integers(1, 3))
-
-
-def activation_range(draw: Any, options: dict[str, Any], lo: int, hi: int) -> None:
-    """Sometimes an activation range of at least a quarter of the dtype's."""
-    if draw(st.integers(0, 2)) == 0:
-        low = draw(st.integers(lo, hi - (hi - lo) // 4))
-        options["activation_min"], options["activation_max"] = low, draw(st.integers(low + (hi - lo) // 4, hi))
-
-
-def pool(draw: Any, options: dict[str, Any]) -> tuple[tuple[int, int], tuple[int, int, int]]:
-    """(size, shape) of a pool; its stride and padding go to options."""
-    size = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    options["stride"] = shape_of_steps(draw)
-    pads = [(draw(st.integers(0, n - 1)), draw(st.integers(0, n - 1))) for n in size]
-    options["padding"] = draw(st.sampled_from(["same", "valid", pads]))
-    least = [n - sum(pad) if options["padding"] == pads else n for n, pad in zip(size, pads, strict=True)]
-    height, width = (draw(st.integers(max(1, n), 8)) for n in least)
-    return size, (height, width, draw(st.integers(1, 5)))
-
-
-def two_scales(draw: Any, layer: str, options: dict[str, Any]) -> None:
-    """Zero points and scales of a sum or a product, most outputs being neither saturated nor zero."""
-    lo, hi = LIMITS[options["dtype"]]
-    wide = options["dtype"] == "h"
-    zeros = st.just(0) if wide else st.integers(lo, hi)
-    options |= {
-        "a_zero_point": draw(zeros),
-        "b_zero_point": draw(zeros),
-        "output_zero_point": draw(st.integers(lo, hi)),
-    }
-    names = ("", "a_", "b_") if layer != "Mul" else ("",)
-    most = 0 if wide or layer != "Mul" else 14
-    if draw(st.integers(0, 7)) == 7:  # anything that is allowed
-        for name in names:
-            options[name + "multiplier"] = draw(
-                st.one_of(st.integers(1 << 30, (1 << 31) - 1), st.sampled_from([0, 1, 0x7FFFFFFF]))
-            )
-            options[name + "shift"] = draw(st.integers(-31, 0 if name else most))
-        return
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    usual = {"Mul": -14 if wide else -6}.get(layer, -14 if wide else -19)
-    for name in names:
-        options[name + "multiplier"] = int(rng.integers(1 << 30, 1 << 31))
-        options[name + "shift"] = int(rng.integers(-2, 1) if name else rng.integers(usual, usual + 3))
+def per_channel(draw: Any, values: Any, outputs: int) -> list[int]:
+    """A value for each output channel; those of many are taken from a few."""
+    few = draw(st.lists(values, min_size=min(outputs, 9), max_size=min(outputs, 9)))
+    return (few * outputs)[:outputs]

@@ -61,6 +61,54 @@ def test_scratch_of_a_wide_input_is_bounded_by_strips(layer, kernel, height, cha
     assert answer["scratch_bytes"] <= 8192
 
 
+def test_a_kernel_of_one_column_has_no_dilation_to_make_room_for():
+    x = np.arange(-24, 24, dtype=np.int8).reshape(6, 8)
+    options = {"dtype": "b", "out_dtype": "b", "shift": -3, "dilation": (2, 40000)}
+    problem = Problem("narrow", "Correlate2D", np.array([[3], [-5], [7]]), (6, 8), options, x)
+    assert_array_equal(run(problem, "micropython", "viper"), problem.expected())
+    answer, _ = ask(problem.message("viper"), problem.payload(), "micropython")
+    assert answer["scratch_bytes"] <= 100
+
+
+@pytest.mark.parametrize(("target", "backend"), [("cpython", "portable"), ("micropython", None)])
+def test_rows_that_no_window_has_inside_the_image_lie_as_far_apart_as_they_like(target, backend):
+    x = np.array([3, 5, 7], np.int8)
+    options = {"dtype": "b", "dilation": (65535, 1), "padding": ((65535, 0), (0, 0)), "pitch": 1 << 24}
+    problem = Problem("far", "Correlate2D", np.array([[2], [9]]), (1, 3), options, x[None])
+    _, output = ask(problem.message(backend), problem.payload(), target)
+    assert np.frombuffer(output, np.int32).tolist() == [27, 45, 63]
+
+
+REGISTERED = """
+from ucorr import backends
+class Mine:
+    # takes every layer and runs it on portable
+    @staticmethod
+    def refuses(spec, budget=None):
+        return None
+    @staticmethod
+    def prepare(spec, budget=None):
+        return backends.probe("portable").prepare(spec, budget)
+names, before = backends.NAMES, dict(backends.registered)
+usual = ucorr.Correlate1D([1, 2], 4).backend
+try:
+    backends.register("mine", Mine)
+    backends.register("mine", Mine)
+    layer, out = ucorr.Correlate1D([1, 2], 4, backend="mine"), array("i", [0] * 3)
+    layer(bytes([1, 2, 3, 4]), out)
+    answer = [layer.backend, list(out), backends.NAMES == names + ("mine",), ucorr.info()["mine"]]
+    answer.append(ucorr.Correlate1D([1, 2], 4).backend == usual)
+finally:
+    backends.NAMES, backends.registered = names, before
+"""
+
+
+@pytest.mark.parametrize("target", ["cpython", "micropython"])
+def test_a_backend_of_ones_own_is_taken_where_a_layer_asks_for_it(target):
+    outcome = ask({"attempt": REGISTERED}, b"", target)[0]["outcome"]
+    assert list(outcome) == ["ok", ["mine", [5, 8, 11], True, "ok", True]]
+
+
 def test_most_drawn_problems_say_something():
     seen: list[tuple[bool, bool, bool]] = []
 
@@ -92,7 +140,7 @@ def test_rounding_once_for_twice_would_be_seen_and_twice_for_once(target, backen
     taps = np.arange(-127, 128).reshape(255, 1)
     options = {"dtype": "b", "out_dtype": "b", "multiplier": 3 << 29, "shift": -3, "bias": [0] * 254 + [bias]}
     expected = []
-    for rounding in ("twice", "once"):
+    for rounding in ("double", "single"):
         words = {**options, "rounding": rounding}
         problem = Problem(f"ramp {rounding}", "Dense", taps, None, words, np.array([3], np.int8))
         expected.append(problem.expected())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import pytest
+import ucorr
 from ucorr_host.simulator import ask
 
 LAYER = "layer = ucorr.Correlate2D([[1, 2], [3, 4]], (3, 4), dtype={dtype!r}, out_dtype={out!r}, backend={backend!r})\n"
@@ -54,6 +58,22 @@ MAKING = [
     (C2.format(", dilation=(1, 0)"), "ValueError", "dilation: 0, wanted 1.."),
     (C2.format(", dilation=(5, 1)"), "ValueError", "kernel: spans 6 with dilation, wanted at most the padded size 5"),
     (C2.format(", pitch=5"), "ValueError", "pitch: 5, wanted 6.."),
+    (
+        "ucorr.Correlate2D([[1, 1]], (1 << 24, 1 << 24))",
+        "ValueError",
+        "shape: 281474976710656 items, wanted at most 268435456",
+    ),
+    ("ucorr.Correlate2D([[1]], (1 << 20, 3), pitch=1 << 24)", "ValueError", "shape: 17592169267203 items, wanted"),
+    (
+        "ucorr.Correlate2D([[1]], (9, 9), padding=((65535, 9), (0, 65535)))",
+        "ValueError",
+        "shape: an output of 4296605832 items, wanted at most 268435456",
+    ),
+    (
+        "ucorr.Correlate2D([[1], [1], [1], [1]], (9, 9), dilation=(65535, 1), padding='same')",
+        "ValueError",
+        "padding: 'same' is 98303 on a side, wanted at most 65535",
+    ),
     (C2.format(", bias=[1, 2]"), "ValueError", "bias: 2 values, wanted one or 1"),
     (C2.format(", bias=1 << 31"), "ValueError", "bias: 2147483648, wanted"),
     (C2.format(", bias=0.5"), "TypeError", "bias: 0.5, wanted integers"),
@@ -73,12 +93,16 @@ MAKING = [
     ),
     (C2.format(", out_dtype='b', activation_max=300"), "ValueError", "activation_max: 300, wanted -128..127"),
     (C2.format(", accumulator='int16'"), "ValueError", "accumulator: 'int16', wanted one of int32 int64"),
-    (C2.format(", rounding='down'"), "ValueError", "rounding: 'down', wanted one of twice once"),
-    (C2.format(", out_dtype='b', shift=-3, rounding='once'"), "ValueError", "rounding: 'once', wanted 'twice' without"),
+    (C2.format(", rounding='down'"), "ValueError", "rounding: 'down', wanted one of double single"),
     (
-        C2.format(", out_dtype='b', multiplier=1 << 30, accumulator='int64', rounding='once'"),
+        C2.format(", out_dtype='b', shift=-3, rounding='single'"),
         "ValueError",
-        "rounding: 'once', wanted 'twice' without a multiplier or with an int64 accumulator",
+        "rounding: 'single', wanted 'double' without",
+    ),
+    (
+        C2.format(", out_dtype='b', multiplier=1 << 30, accumulator='int64', rounding='single'"),
+        "ValueError",
+        "rounding: 'single', wanted 'double' without a multiplier or with an int64 accumulator",
     ),
     (C2.format(", backend='fast'"), "ValueError", "backend: 'fast', wanted one of"),
     (C2.format(", typo=1"), "TypeError", "argument"),
@@ -94,7 +118,7 @@ MAKING = [
     ("ucorr.Correlate2D([[0.5]], (5, 6), out_dtype='b', shift=-3)", "ValueError", "shift: -3, wanted None"),
     ("ucorr.Correlate2D([[1]] * 6, (5, 6))", "ValueError", "kernel: spans 6"),
     ("ucorr.Correlate2D([[1]], (5, 0))", "ValueError", "shape: 0, wanted 1.."),
-    ("ucorr.Correlate2D([[1]], 'ab')", "TypeError", "shape: 'a', wanted"),
+    ("ucorr.Correlate2D([[1]], 'ab')", "TypeError", "shape: 'ab', wanted"),
     (
         "ucorr.Correlate2D([[32767] * 4], (1, 4), dtype='h')",
         "ValueError",
@@ -148,6 +172,15 @@ def test_a_wrong_argument_is_refused_when_the_layer_is_made(target, source, exce
     assert name == exception
     assert words in message
     assert "\n" not in message
+
+
+def test_the_attributes_that_a_spec_tells_are_there():
+    spec = ucorr.Spec((3, 4, 2), (2, 2, 2, 2), range(16), padding="same")
+    told = inspect.getdoc(ucorr.Spec).split("Further attributes: ")[1]
+    names = [re.split(r"[ ,]", part)[0] for part in re.split(r";\s", told.split(" (nominal")[0])]
+    assert {"out_shape", "padding", "bound", "kind", "taps", "macs"} < set(names)
+    assert [name for name in names if not hasattr(spec, name)] == []
+    assert spec.padding == ((0, 1), (0, 1))
 
 
 @on_both

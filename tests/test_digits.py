@@ -7,10 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
-import steps
+import reference_steps
 from commands import command
 from numpy.testing import assert_array_equal
-from tflite_writer import litert
+from oracle import litert
 from ucorr_host import evaluate
 from ucorr_host.compile import compile
 from ucorr_tools import digits, train_digits
@@ -59,8 +59,8 @@ def test_the_shipped_integers_are_the_shipped_floats_quantised(data):
     shipped, made = digits.network(), train_digits.quantized(digits.float_network(), data[0])
     assert [node.op for node in made.nodes] == [node.op for node in shipped.nodes]
     for one, other in zip(shipped.nodes, made.nodes, strict=True):
-        for name in {"kernel", "bias"} & set(one.words):
-            assert np.abs(one.words[name].astype(int) - other.words[name]).max() <= 1
+        for name in {"kernel", "bias"} & set(one.options):
+            assert np.abs(one.options[name].astype(int) - other.options[name]).max() <= 1
 
 
 def test_pixels_are_integers_without_rounding():
@@ -80,7 +80,7 @@ def test_litert_and_compiled_networks_agree_on_every_image():
     for core in ("any", "cortex-m4", "cortex-m0plus"):
         compiled = compile(network, core)
         assert compiled.macs == 25600
-        assert_array_equal(np.stack([steps.run(compiled, sample)[0] for sample in x[:20]]), expected[:20])
+        assert_array_equal(np.stack([reference_steps.run(compiled, sample)[0] for sample in x[:20]]), expected[:20])
 
 
 def test_the_files_are_small():

@@ -10,10 +10,10 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from disturbed import at_step, signalled_command
-from made_up import NEW, NEW_WHOLE, OLD, OLD_WHOLE, imported_anew, temporaries
+from disturbed_deploy import at_step, signalled_command
 from mpremote.transport_serial import SerialTransport
 from serial_board import SerialBoard
+from small_package import NEW, NEW_WHOLE, OLD, OLD_WHOLE, imported_anew, temporaries
 from ucorr_tools.board import Board, BoardError
 from ucorr_tools.deploy import MANIFEST, deploy
 from ucorr_tools.transfer import TEMPORARY
@@ -207,7 +207,7 @@ def test_the_command_killed_at_any_step_leaves_one_version_or_none(small_board, 
 
 def test_the_command_interrupted_says_so_and_cleans_up(small_board, flashes, tmp_path):
     small_board.restart(flashes["old"])
-    assert ended_command(small_board, 150, signal.SIGINT, tmp_path / "said") == 1
+    assert ended_command(small_board, 60, signal.SIGINT, tmp_path / "said") == 1
     assert (tmp_path / "said").read_text().strip() == "Aborted!"
     with Board(small_board.port) as board:
         assert temporaries(board) == []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ucorr import fixedpoint
 
 SMALL = 1 << 30
-roundings = st.sampled_from(["twice", "once"])
+roundings = st.sampled_from(["double", "single"])
 multipliers = st.one_of(st.integers(0, 2**31 - 1), st.integers(2**30, 2**31 - 1), st.just(2**31 - 1))
 
 
@@ -56,13 +56,13 @@ def test_scale_high_is_the_high_half_of_the_doubled_product(value, multiplier):
     )
 
 
-@example(SMALL - 1, 2**31 - 1, -1, 0, "twice")
-@example(SMALL - 1, 2**31 - 1, 0, 127, "once")
+@example(SMALL - 1, 2**31 - 1, -1, 0, "double")
+@example(SMALL - 1, 2**31 - 1, 0, 127, "single")
 @given(st.integers(-SMALL + 1, SMALL - 1), multipliers, st.integers(-31, 0), st.integers(-128, 127), roundings)
 def test_a_32_bit_requantisation_of_a_small_int_stays_a_small_int(acc, multiplier, shift, zero_point, rounding):
     limbs = [SmallInt(limb) for limb in fixedpoint.limbs(multiplier)]
     scaled = fixedpoint.scale_high(SmallInt(acc), *limbs, SmallInt(fixedpoint.half_of(rounding, shift)))
-    shifted = fixedpoint.rounding_shift(scaled, -shift, rounding == "once")
+    shifted = fixedpoint.rounding_shift(scaled, -shift, rounding == "single")
     lo, hi = SmallInt(-128) - zero_point, SmallInt(127) - zero_point
     result = fixedpoint.clamp(shifted, lo, hi) + zero_point
     assert result == fixedpoint.requantize(acc, multiplier, shift, zero_point, rounding=rounding)
@@ -102,7 +102,7 @@ def test_requantize_once_adds_one_half_to_the_whole_product_and_rounds_down(acc,
     acc >>= left
     rounded = floor(Fraction(acc * 2**left * multiplier + 2 ** (30 + n), 2 ** (31 + n)))
     expected = max(-100, min(90, rounded + zero_point))
-    assert fixedpoint.requantize(acc, multiplier, shift, zero_point, -100, 90, "once") == expected
+    assert fixedpoint.requantize(acc, multiplier, shift, zero_point, -100, 90, "single") == expected
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_double_rounding_is_not_single_rounding():
     ramp = range(-4000, 4000)
     twice, once = (
         [fixedpoint.requantize(acc, multiplier, shift, 0, -9999, 9999, rounding) for acc in ramp]
-        for rounding in ("twice", "once")
+        for rounding in ("double", "single")
     )
     assert twice != once
     assert twice != [half_away(Fraction(acc * multiplier, 2 ** (31 - shift))) for acc in ramp]

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import assert_one_sentence, command
-from tflite_writer import Model, two_layers
+from oracle import Model, two_layers
+from ucorr_host import cores, load_tflite, simulate, summary
 from ucorr_host import forecast as rules
-from ucorr_host import load_tflite, simulate, summary
 from ucorr_host.boards import BOARDS, board
-from ucorr_host.compile import LEVELS, compile
+from ucorr_host.compile import compile
 from ucorr_host.forecast import forecast
 from ucorr_host.named import layers
 from ucorr_tools import digits
 from ucorr_tools.deploy import cross_compile, package_files
 
 DIGITS = str(digits.DATA / "digits.tflite")
-README = Path(__file__).parent.parent / "README.md"
+BENCHMARKS = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -101,12 +101,12 @@ def test_a_forecast_says_that_it_is_one_and_where_its_figures_come_from():
         assert "all are estimates, no board was measured" in said
         assert row.remark in said
         assert min(len(row.mhz_source), len(row.heap_source), len(row.flash_source)) > 10
-        assert row.core in LEVELS
+        assert row.core in cores.names()
 
 
-def test_the_rule_for_viper_is_within_a_quarter_of_what_the_readme_counted():
+def test_the_rule_for_viper_is_within_a_quarter_of_what_the_benchmarks_counted():
     """Instructions for each MAC of layers a to i on the emulated Cortex-M4."""
-    table = README.read_text(encoding="utf-8").partition("<!-- viper begins -->")[2]
+    table = BENCHMARKS.read_text(encoding="utf-8").partition("<!-- viper begins -->")[2]
     counted = re.findall(r"^\| ([a-i]) \| ([\d.]+) \|", table, re.MULTILINE)
     assert len(counted) == 9
     problems = layers()

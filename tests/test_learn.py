@@ -181,6 +181,10 @@ IMAGE = np.arange(30).reshape(5, 6)
         ((IMAGE, IMAGE, (3, 3)), {"bits": 7}, ValueError, "bits: 7, wanted 8 or 16"),
         ((IMAGE, IMAGE, (3, 3)), {"padding": "full"}, ValueError, "padding: 'full', wanted"),
         ((IMAGE * np.nan, IMAGE, (3, 3)), {}, ValueError, r"x: shape \(5, 6\), wanted finite numbers"),
+        ((IMAGE * 1e300, IMAGE, (3, 3)), {}, ValueError, "x: reaches .*, wanted at most 2"),
+        ((IMAGE, IMAGE * 1e160, (3, 3)), {}, ValueError, "y: reaches .*, wanted at most 2"),
+        ((IMAGE * 1e-9, IMAGE * 1e9, (1, 1)), {}, ValueError, "y: a kernel up to .* make it of x, wanted"),
+        ((IMAGE + 2**52, IMAGE * 2**30, (1, 1)), {}, ValueError, r"y: a kernel up to .* and 2\*\*61"),
         ((IMAGE.astype(str), IMAGE, (3, 3)), {}, TypeError, "x: dtype <U21, wanted real numbers"),
         ((np.ones((2, 5, 6, 1)), np.ones((3, 5, 6, 1)), (3, 3)), {}, ValueError, "y: 3 samples, wanted x's 2"),
     ],
@@ -217,8 +221,9 @@ def test_learn_finds_what_filter_did_and_filter_takes_it(tmp_path, pictures, nam
     assert (told["kernel"], told["shift"], told["bias"], told["worst_error"]) == (kernel, -right, 0, 0)
     result = command("ucorr", "learn", "photo.png", made, "--size", size, "--output", "kernel.txt", *more, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    found, _ = load_kernel(str(tmp_path / "kernel.txt"))
-    assert_array_equal(found, np.array(kernel) / 2**right)
+    found, scale = load_kernel(str(tmp_path / "kernel.txt"))
+    assert_array_equal(found, np.array(kernel))
+    assert (scale.shift, scale.signed) == (-right, signed or None)
     printed = command("ucorr", "learn", "photo.png", made, "--size", size, *more, cwd=tmp_path).stdout
     (tmp_path / "printed.txt").write_text(printed)
     for path in ("kernel.txt", "printed.txt"):

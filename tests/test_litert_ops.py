@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from tflite_writer import litert
+from oracle import litert
 from ucorr_host import load_tflite
 
 CASES = [(np.int8, name) for name in graphs.ALL] + [(np.int16, name) for name in graphs.WIDE]
@@ -37,7 +37,7 @@ def test_an_operator_gives_the_bits_of_litert(dtype, name):
         spread.append(len(np.unique(out)) > min(3, out.size / 2))
 
     check()
-    assert np.mean(spread) > 0.4  # most outputs are neither saturated nor all the same
+    assert np.mean(spread) > 0.25  # outputs are neither saturated nor all the same, by chance in 0.39 to 0.67 of cases
 
 
 @given(graphs.graphs(count=st.integers(1, 6)))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import op_problems
 from targets import everywhere, run
-from ucorr.codegen.thumb_asm import ARMV6M, ARMV7EM
 from ucorr_host.op_problems import OPS, OpProblem, named_ops
+from ucorr_host.operators import ROWS
 
 
 @everywhere
@@ -38,22 +38,24 @@ def test_a_named_problem_allocates_nothing(target, backend, problem):
 def test_every_half_of_a_ramp_is_rounded_as_it_should(target, backend):
     ramp, one = np.arange(-128, 128).astype(np.int8), np.array([1], np.int8)
     for multiplier, shift in ((1 << 30, 0), (0x7FFFFFFF, -2), (1 << 30, -2)):
-        options = {"multiplier": multiplier, "shift": shift}
-        problem = OpProblem("ramp", "Mul", ((256,), (1,)), options, (ramp, one))
+        options = {"a_shape": (256,), "b_shape": (1,), "multiplier": multiplier, "shift": shift}
+        problem = OpProblem("ramp", "Mul", options, (ramp, one))
         assert_array_equal(run(problem, target, backend), problem.expected(), strict=True)
 
 
 # On 32-bit words
 
-VIPER = word_machine.load("viper_ops_passes", "viper_ops")
+FILES = sorted({row.made.runs.split(".")[0] for row in ROWS})
+VIPER = {file: word_machine.load("viper_ops", f"viper_{file}") for file in FILES}
 
 
 @pytest.mark.parametrize("layer", OPS)
 @given(data=st.data(), misalign=st.integers(0, 3))
 def test_a_drawn_problem_equals_the_reference_on_32_bits(layer, data, misalign):
     problem = data.draw(op_problems((layer,)))
-    op = problem.make("portable")
-    plan = VIPER.prepare(op)
+    op = problem.made
+    file, plan_class = op.runs.split(".")
+    plan = getattr(VIPER[file], plan_class)(op)
     expected = problem.expected()
     out = np.zeros(expected.size, expected.dtype)
     inputs = [bytearray(x.tobytes()) for x in problem.inputs]
@@ -77,7 +79,7 @@ def test_most_drawn_outputs_differ_from_each_other(layer):
         nonlocal varied, tried, coded
         tried += 1
         varied += len(np.unique(problem.expected())) > 1
-        coded += problem.taken_by("thumb", ARMV6M) and problem.taken_by("thumb", ARMV7EM)
+        coded += problem.taken_by("thumb", "cortex-m0plus") and problem.taken_by("thumb", "cortex-m4")
 
     check()
     assert varied > tried / 2
@@ -142,8 +144,12 @@ REFUSED = [
     ),
     (lambda: ucorr.Lookup([0] * 255, 4), "table: 255 items, wanted 256"),
     (lambda: ucorr.Lookup([128] * 256, 4), r"table: 128, wanted -128..127"),
-    (lambda: ucorr.Softmax(array("i", [0] * 255), 4), "table: 255 items, wanted 256 of 32 bits"),
-    (lambda: ucorr.Softmax(array("i", [0] * 256), 4096), r"classes: 4096, wanted 1..4095"),
+    (lambda: ucorr.Thresholds([1, 2, 3], 3, sets=2), "sets: 2, wanted 1 or 3, one for each channel"),
+    (lambda: ucorr.Thresholds([1, 2, 3, 0], 2, sets=2), "table: 0 behind 3, wanted ascending items"),
+    (lambda: ucorr.Thresholds([1, 2, 3], 2, sets=2), "table: 12 bytes in items of 4, wanted 1..255 items of 4 bytes"),
+    (lambda: ucorr.Thresholds([1, 2, 3], 2, least=125), "least: 125, wanted -128..124"),
+    (lambda: ucorr.Softmax(array("i", [0] * 255), 4), "table: 1020 bytes in items of 4, wanted 256 items of 4 bytes"),
+    (lambda: ucorr.Softmax(array("i", [0x7FFFFFFF] * 256), 4096), r"classes: 4096, wanted 1..4095"),
     (lambda: ucorr.Pad((4, 3), [(1, 1)]), "padding: 1 pairs, wanted 2"),
     (lambda: ucorr.Concatenate(()), "lengths: .* wanted 1 to 1024 dimensions"),
     (
@@ -163,7 +169,7 @@ def test_what_no_layer_is_is_refused(make, said):
 def test_a_word_that_is_missing_or_unknown_is_named():
     with pytest.raises(TypeError, match=r"b_shift: not given, wanted an integer -31\.\.0"):
         ucorr.Add((4,), a_multiplier=1, a_shift=0, b_multiplier=1, multiplier=1, shift=0)
-    with pytest.raises(TypeError, match="bias: no word of this layer"):
+    with pytest.raises(TypeError, match="bias: no option of this layer"):
         ucorr.Add((4,), bias=3, **SUM)
     with pytest.raises(AttributeError, match="'Adder'"):
         ucorr.Adder  # noqa: B018

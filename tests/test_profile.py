@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 from commands import assert_one_sentence, command
+from oracle import two_layers
 from PIL import Image
-from serial_board import serial_board_fixture  # noqa: F401
-from tflite_writer import two_layers
+from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
 from ucorr_host import Network, TargetError, load_tflite, simulate
 from ucorr_host.compile import compile
 from ucorr_tools import digits, profiling
@@ -28,8 +28,12 @@ def assert_adds_up(told):
         assert told["totals"][name] == (sum(values) if values else None), name
     times = 1000 if told["unit"] == "microseconds" else 1
     for row in (*told["rows"], told["totals"]):
-        counted = row[told["unit"]] is not None and row["macs"]
-        assert row["per_mac"] == (round(times * row[told["unit"]] / row["macs"], 3) if counted else None)
+        macs = row["macs"]
+        if row is told["totals"]:
+            macs = sum(one["macs"] for one in told["rows"] if one[told["unit"]] is not None)
+            assert row["counted_macs"] == macs
+        counted = row[told["unit"]] is not None and macs
+        assert row["per_mac"] == (round(times * row[told["unit"]] / macs, 3) if counted else None)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_what_the_figures_leave_out_is_said():
     }
     assert "cycles are estimated" in notes["cortex-m4"]
     assert "not counted, being no machine code: softmax" in notes["cortex-m4"]
-    assert "no cycles: there are tables for cortex-m4 and cortex-m0plus only" in notes["cortex-m7"]
+    assert "no cycles: there are tables for cortex-m0plus and cortex-m4 only" in notes["cortex-m7"]
     assert "microseconds of this machine" in notes["micropython"]
 
 
@@ -178,6 +182,24 @@ def test_a_board_tells_microseconds_and_keeps_nothing(serial_board):
         assert board.tree("/") == before
 
 
+def test_a_board_that_starts_in_flash_has_everything_there(tmp_path):
+    board = SerialBoard(tmp_path / "board", place="/flash").start()
+    try:
+        port = ["--port", board.port]
+        told = json.loads(command("ucorr", "info", "--json", *port).stdout)
+        assert told["free_flash"] == 254 * 4096
+        assert_one_sentence(command("ucorr", "deploy", *port), "no writable file system at /lib; ucorr is not")
+        words = ["--mpy", "--target", "/flash/lib", "--model", DIGITS]
+        assert command("ucorr", "deploy", *words, *port).returncode == 0
+        for words in (["profile", DIGITS], ["verify", "--model", DIGITS]):
+            result = command("ucorr", *words, *port)
+            assert (result.returncode, result.stderr) == (0, "")
+        with Board(board.port) as connected:
+            assert set(connected.listdir("/flash")) == {"lib", "digits.ucorr", "main.py"}
+    finally:
+        board.kill()
+
+
 def test_a_board_whose_output_differs_is_an_error_and_keeps_nothing(serial_board, monkeypatch):
     network, right = digits.network(), Network.run
     with Board(serial_board.port) as board:
@@ -194,7 +216,7 @@ def test_an_error_on_the_board_is_one_sentence_and_keeps_nothing(serial_board, m
     with Board(serial_board.port) as board:
         deploy(board)
         before = board.tree("/")
-        monkeypatch.setattr(profiling, "CORE_OF_LEVEL", {None: "cortex-m4"})  # machine code, which this one can't run
+        monkeypatch.setattr(profiling, "ANY", "cortex-m4")  # machine code, which this one can't run
         with pytest.raises(TargetError, match=r"ValueError on .*: model: step 0 .*machine code"):
             profiling.on_board(network, network.random_input(), board)
         assert board.tree("/") == before

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 
 import pytest
 from commands import assert_one_sentence, command
-from ucorr_host.emulator import CORES
+from ucorr_host.cores import EMULATED
 from ucorr_host.simulator import targets
 from ucorr_tools import tables
 from ucorr_tools.picture import photograph, save
@@ -19,12 +19,12 @@ from ucorr_tools.qemu.machines import MACHINES
 
 
 def test_every_machine_is_a_target_and_has_a_folder():
-    assert set(entry_points(group="ucorr.targets").names) == {*MACHINES, *CORES}
-    assert targets() == ["cpython", "micropython", *sorted([*MACHINES, *CORES])]
+    assert set(entry_points(group="ucorr.targets").names) == {*MACHINES}
+    assert targets() == ["cpython", "micropython", *sorted([*MACHINES, *EMULATED])]
     folders = {path.parent.name for path in BOARDS.glob("*/mpconfigboard.mk")}
     assert folders == {machine.folder for machine in MACHINES.values()}
     assert all(set(MACHINES) >= {name, *tables.OTHERS, *tables.CORES} for name in [tables.COUNTED])
-    assert {tables.GENERATED, tables.SMALL} <= set(CORES)
+    assert {tables.GENERATED, tables.SMALL} <= set(EMULATED)
 
 
 @pytest.fixture
@@ -91,9 +91,6 @@ def test_a_firmware_is_built_once_and_again_when_its_board_changes(monkeypatch, 
     assert firmware.build(machine, tmp_path)
 
 
-TABLES = ("bytecode", "compiled", "compiled small", "bench", "small", "images", "viper", "boards", "networks")
-
-
 def results():
     """What a run of every bench and of the boards' tests would have written, with made-up figures."""
     row = {"layer": "a", "name": "made up", "macs": 100, "instructions": 2000, "instructions_per_mac": 20.0}
@@ -117,7 +114,7 @@ def results():
     refused = {**dict.fromkeys(fast), "layer": "j", "name": "a signal", "backend": "thumb", "verified": False}
     made += [{"target": tables.GENERATED, "rows": [fast, compact, refused, grey]}]
     made += [{"target": tables.SMALL, "rows": [{**fast, "instructions_per_mac": 2.04}, refused, grey]}]
-    made += [{"target": "desk", "reference": [{"name": "reference", "milliseconds": 1.5}]}]
+    made += [{"target": "host", "reference": [{"name": "reference", "milliseconds": 1.5}]}]
     board = {"target": "qemu-m0", "micropython": "1.25.0", "arch": None, "named": 25, "drawn": 100}
     board |= {
         "free_heap": 130_000,
@@ -129,43 +126,47 @@ def results():
     profile = {"totals": totals, "arena_bytes": 4096, "scratch_bytes": 640}
     for model in tables.NETWORKS:
         made += [{"model": model, "target": core, **profile} for core in (tables.GENERATED, tables.SMALL)]
-    return [*made, {"boards": [board]}]
+    return [*made, {"boards": [{**board, "target": name} for name in MACHINES]}]
 
 
 def test_the_tables_are_made_from_the_results(tmp_path):
     for n, result in enumerate(results()):
         (tmp_path / f"{n}.json").write_text(json.dumps(result))
-    readme = tmp_path / "README.md"
-    readme.write_text("".join(f"<!-- {name} begins -->old<!-- {name} ends -->\n" for name in TABLES))
-    tables.main(str(readme), *map(str, sorted(tmp_path.glob("*.json"))))
-    text = readme.read_text()
-    assert "old" not in text
-    assert "<!-- bytecode begins -->900 to 900<!-- bytecode ends -->" in text
-    assert "<!-- compiled begins -->4.8 to 5<!-- compiled ends -->" in text
-    line = "| a: made up | 100 | 900 | 900 | 20.0 | **1.00** | 1.40 | 1.50 | 4.82 | 6.68 | 1,000 | 512 or 512 | 64 |"
-    assert line in text
-    assert "<!-- compiled small begins -->5.0 to 5<!-- compiled small ends -->" in text
-    assert "| a | – | **2.04** | 1.40 | – | 10.2 | 1,000 | 512 | 64 |" in text
-    assert "| a signal | – | – | – | – | – | – | – | – |" in text
-    assert "| 3x3 on 9x9 | 1.00 | 1.40 | 1,000 | 64 | 1.00 | 1.40 | 1,000 | 64 |" in text
-    assert "| layer | Cortex-M4 | Cortex-M0 | Cortex-M3 | Cortex-M7 | Cortex-M33 | RV32IMAC |" in text
-    assert "| scratch | M0+: instructions/MAC | cycles | code, bytes | scratch |" in text
-    assert "| a | 20.0 | – | – | – | – | – |" in text
-    assert "The reference: 1.5 ms." in text
-    first = (
-        "| keyword spotting, MLPerf Tiny | 1,000,000 | 4,096 | 0.90 | **1.23** | 640 | 0.90 | **1.23** | 640 | 5.73 |"
-    )
-    assert first in text
-    assert "| 8x8 digits, ours | 1,000,000 | 4,096 | 0.90 | **1.23** | 640 | 0.90 | **1.23** | 640 | – |" in text
-    assert (
-        "| `qemu-m0` | Cortex-M0 | MicroPython 1.25.0 | bytecode | portable | 25 equal | 100 equal | 130,000 |" in text
-    )
+    (tmp_path / "docs").mkdir()
+    for paper, names in tables.PAPERS.items():
+        (tmp_path / paper).write_text("".join(f"<!-- {name} begins -->old<!-- {name} ends -->\n" for name in names))
+    tables.main(str(tmp_path), *map(str, sorted(tmp_path.glob("*.json"))))
+    readme, bench, boards, networks = ((tmp_path / paper).read_text() for paper in tables.PAPERS)
+    assert "old" not in readme + bench + boards + networks
+    assert "<!-- compiled begins -->4.8 to 4.8<!-- compiled ends -->" in readme
+    assert "| made up | 20.0 | 4.82 | **1.00** |" in readme
+    assert "| a: made up | 100 | 900 | 900 | 20.0 | **1.00** | 1.40 | 4.82 | 6.68 |" in bench
+    assert "| a | 1.50 | 1,000 | 512 or 512 | 64 |" in bench
+    assert "<!-- compiled small begins -->5.0 to 5.0<!-- compiled small ends -->" in bench
+    assert "| a | – | **2.04** | 1.40 | 10.2 | – | 1,000 | 512 | 64 |" in bench
+    assert "| a signal | – | – | – | – | – | – | – | – |" in bench
+    assert "| 3x3 on 9x9 | 1.00 | 1.40 | 1,000 | 64 | 1.00 | 1.40 | 1,000 | 64 |" in bench
+    assert "| layer | Cortex-M4 | Cortex-M0 | Cortex-M3 | Cortex-M7 | Cortex-M33 | RV32IMAC |" in bench
+    assert "| scratch | M0+: per MAC | cycles | code, bytes | scratch |" in bench
+    assert "| a | 20.0 | – | – | – | – | – |" in bench
+    assert "The reference: 1.5 ms." in bench
+    line = "| keyword spotting, MLPerf Tiny | 1,000,000 | 0.90 | **1.23** | 1.62 | 5.18 | 4,096 | 640 |"
+    assert line in networks
+    line = "| image classification, MLPerf Tiny | 1,000,000 | 0.90 | **1.23** | 1.59 to 1.84 | 97.4 | 4,096 | 640 |"
+    assert line in networks
+    assert "the factor counted: keyword spotting, MLPerf Tiny (3.2 times),\nimage" in networks
+    assert "| 8x8 digits, ours | 1,000,000 | 0.90 | **1.23** | – | – | 4,096 | 640 |" in networks
+    assert "| `qemu-m0` | Cortex-M0 | 1.25.0 | bytecode | portable | 25 equal | 100 equal |" in boards
+    assert "| `qemu-m0` | 130,000 | 20,000 | – | 1,500 |" in boards
 
 
 def test_a_missing_result_is_named(tmp_path):
     (tmp_path / "one.json").write_text(json.dumps(results()[0]))
-    with pytest.raises(ValueError, match=r"no result of cortex-m4 cortex-m0plus .* boards: run `make bench-table`"):
-        tables.main("README.md", str(tmp_path / "one.json"))
+    with pytest.raises(
+        ValueError,
+        match=r"no result of cortex-m4 cortex-m0plus .* the board qemu-m0 .* qemu-rv32: run `make bench-table`",
+    ):
+        tables.main(str(tmp_path), str(tmp_path / "one.json"))
 
 
 def test_bench_measures_layers_on_a_process_and_leaves_unknown_fields_null():
@@ -187,3 +188,5 @@ def test_bench_refuses_what_it_does_not_know():
     result = command("ucorr", "bench", "--layers", "az", "--backend", "tumb")
     assert result.returncode == 2
     assert "unknown layer or backend: z tumb" in result.stderr
+    result = command("ucorr", "bench", "--layers", "a", "--backend", "thumb")
+    assert_one_sentence(result, "micropython runs no machine code of ucorr's, wanted another backend than thumb")

@@ -288,7 +288,7 @@ def test_16_bit_data_is_requantized_by_its_bias_unless_told():
         (lambda: reference.conv2d(X, ONE, shift=31), ValueError, "shift: 31, wanted -31..30"),
         (lambda: reference.conv2d(X, ONE, shift=[1, 2]), ValueError, r"shift: shape \(2,\), wanted one number or 1"),
         (lambda: reference.conv2d(X, ONE, multiplier=1, shift=8, accumulator="int64"), ValueError, "shift: 8, .*7"),
-        (lambda: reference.conv2d(X, ONE, multiplier=1, shift=29), ValueError, r"acc: reaches \d+ .* 2\*\*31"),
+        (lambda: reference.conv2d(X, ONE, multiplier=1, shift=29), ValueError, r"accumulator: reaches \d+ .* 2\*\*31"),
         (lambda: reference.conv2d(X, ONE, shift=0, accumulator="int8"), ValueError, "accumulator: 'int8', wanted"),
         (lambda: reference.conv2d(X, ONE, shift=0, out_dtype=np.int32), ValueError, "out_dtype: int32, wanted int8"),
         (lambda: reference.conv2d(X, 99 * ONE, out_dtype=np.int8), ValueError, "out_dtype: int8, .*accumulator 1782"),
@@ -303,6 +303,14 @@ def test_16_bit_data_is_requantized_by_its_bias_unless_told():
         (lambda: reference.dense(X[0, 0], np.ones((1, 3), int)), ValueError, "x: 2 items .* the kernel's 3"),
         (lambda: reference.dense_image(X[..., 0], np.ones((1, 1, 4, 5), int)), ValueError, r"x: shape .* \(4, 5\)"),
         (lambda: reference.transpose_conv2d(X, ONE, padding=((7, 0), (0, 0))), ValueError, "padding: .* no output"),
+        (lambda: reference.requantize(np.zeros(0, int), 1, 0), ValueError, "acc: shape .* at least one channel"),
+        (
+            lambda: reference.requantize([1 << 53], factor=0.5),
+            ValueError,
+            "acc: reaches 9007199254740992 with a factor",
+        ),
+        (lambda: reference.mean(X[:0], 0, multiplier=1, shift=0), ValueError, "x: shape .*, wanted items along axis"),
+        (lambda: reference.mean(X + 9, 0, multiplier=1 << 30, shift=29), ValueError, "shift: brings a sum of .* to"),
         (lambda: reference.dense([2**62], [[1]]), ValueError, "x: reaches 4611686018427387904 .* 2..62"),
     ],
 )

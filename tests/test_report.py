@@ -12,17 +12,17 @@ from serial_board import MutePort, SerialBoard
 from ucorr_host.named import everything
 from ucorr_tools import report
 from ucorr_tools.board import Board
-from ucorr_tools.deploy import deploy, package_files
+from ucorr_tools.deploy import deploy, manifest_digests, package_files
 
 
 @pytest.fixture
 def two_boards(tmp_path):
     """Two boards with ucorr on them."""
-    first = SerialBoard(tmp_path / "a").start()
+    first = SerialBoard(tmp_path / "a", flash_blocks=352).start()  # a Pico's 1,408 kB
     with Board(first.port) as board:
         deploy(board, mpy=True)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
-    second = SerialBoard(tmp_path / "b").start()
+    second = SerialBoard(tmp_path / "b", flash_blocks=352).start()
     yield first, second
     first.kill()
     second.kill()
@@ -62,7 +62,7 @@ def test_a_report_tells_board_backends_problems_and_hashes(two_boards, tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     told = json.loads((tmp_path / "r.json").read_text())
     (board,) = told["boards"]
-    assert told["desk"]["ucorr"] == board["ucorr"]
+    assert told["host"]["ucorr"] == board["ucorr"]
     assert board["folder"] == "/lib/ucorr"
     assert (board["board"]["arch"], board["backends"]) == ("x64", ON_LINUX)
     assert [row["problem"] for row in board["rows"] if not row["equal"]] == []
@@ -87,6 +87,30 @@ def test_a_page_shows_a_damaged_file_and_a_missing_one(two_boards, tmp_path):
     assert len(re.findall(r"<td>equal</td>", page)) == 2 * len(everything()) + len(package_files()) - 1
     assert "<script" not in page
     assert "http" not in page
+
+
+DAMAGED = (b"", b"[1]", b"null", b"\xff", b'{"files": []}', b'{"files": {"spec.py": 3}}', b"[" * 9999)
+
+
+def test_no_file_of_a_board_prevents_its_report(two_boards, tmp_path):
+    first, _ = two_boards
+    with Board(first.port) as board:
+        for data in DAMAGED:  # a manifest that was cut short
+            assert manifest_digests(data) == {}
+        board.write("/lib/ucorr/manifest.json", DAMAGED[1])
+        board.exec("open('/lib/ucorr/\\udcff', 'w').close()")  # a name that the host can't say
+    path = tmp_path / "new" / ".html"
+    assert command("ucorr", "verify", "--port", first.port, "--report", str(path)).returncode == 0
+    (tmp_path / "full.html").symlink_to("/dev/full")
+    words = ["--json", "--backend", "viper", "--report", str(tmp_path / "full.html")]
+    told = command("ucorr", "verify", "--port", first.port, *words)
+    page = path.read_text()
+    assert len(re.findall(r"</td><td class=bad>not in the manifest</td>", page)) == len(package_files()) + 1
+    assert r"<td>\udced\udcb3\udcbf</td><td>unknown</td>" in page
+    assert len(json.loads(told.stdout)["rows"]) == len(everything())  # nor does a disk that is full lose what was told
+    assert_one_sentence(told, "full.html: No space left on device")
+    result = command("ucorr", "verify", "--port", "/dev/no", "--report", "/dev/null/x.html")
+    assert_one_sentence(result, "there is no port /dev/no; no report: /dev/null/x.html: ")
 
 
 def test_a_board_that_fails_has_its_place_in_the_report(tmp_path):

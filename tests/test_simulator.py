@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.testing import assert_array_equal
 from ucorr_host import reference
 from ucorr_host.micropython import MicroPythonProcess, TargetError, executable
 from ucorr_host.simulator import simulate
+from ucorr_tools import digits
 
 RNG = np.random.default_rng(11)
 KERNEL = RNG.integers(-9, 10, (3, 3))
@@ -64,6 +66,26 @@ def test_a_wrong_input_is_refused(x, error, words):
         simulate(ucorr.Correlate2D(KERNEL, (5, 6)), x)
 
 
+def test_a_pitched_layer_wants_its_last_row():
+    layer = ucorr.Correlate2D([[1, 2]], (3, 4), pitch=6)
+    with pytest.raises(ValueError, match=r"^x: 15 items, wanted at least 16 \(rows 6 apart\)"):
+        simulate(layer, np.zeros(15, np.int8), "micropython")
+
+
+def test_a_network_wants_a_sample():
+    with pytest.raises(ValueError, match=r"^x: shape \(0, 8, 8, 1\), wanted at least one sample"):
+        simulate(digits.network(), np.zeros((0, 8, 8, 1), np.int8))
+
+
+def test_the_budget_of_a_layer_goes_along():
+    kernel, x = np.ones((8, 3, 3, 8), int), np.zeros((9, 9, 8), np.int8)
+    runs = [
+        simulate(ucorr.Conv2D(kernel, (9, 9), budget=budget), x, "cortex-m4").layers[0] for budget in (None, 1000, 9)
+    ]
+    assert [run.backend for run in runs] == ["thumb", "thumb", "portable"]
+    assert runs[0].instructions < runs[1].instructions
+
+
 def test_an_unknown_target_is_refused():
     with pytest.raises(ValueError, match="target: 'pdp11', wanted one of cpython micropython"):
         simulate(ucorr.Dense([[1]]), np.array([1], np.int8), "pdp11")
@@ -88,10 +110,22 @@ def test_a_process_that_died_is_an_error_and_the_next_message_gets_another(proce
     assert process.pid not in (None, pid)
 
 
+def test_a_process_with_many_open_files_has_a_simulator(process):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, limits[1]))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert process.ask({"attempt": "answer = 1"})[0] == {"outcome": ["ok", 1]}
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 def test_a_process_killed_between_messages_is_started_again(process):
     process.ask({"attempt": "answer = 1"})
     os.kill(process.pid, signal.SIGKILL)
-    assert process._process.wait() == -signal.SIGKILL
+    assert process._child.process.wait() == -signal.SIGKILL
     assert process.ask({"attempt": "answer = 2"})[0] == {"outcome": ["ok", 2]}
 
 

@@ -3,13 +3,8 @@
 import capstone
 import numpy as np
 import pytest
-from ucorr.codegen.thumb1 import Thumb1
-from ucorr.codegen.thumb2 import Thumb2
-from ucorr.codegen.thumb_asm import (
+from ucorr.codegen.asm.assembler import (
     ALWAYS,
-    ARMV6M,
-    ARMV7EM,
-    ARMV7M,
     ASR,
     HI,
     LR,
@@ -31,7 +26,14 @@ from ucorr.codegen.thumb_asm import (
     SP,
     AssemblerError,
 )
+from ucorr.codegen.asm.thumb1 import Thumb1
+from ucorr.codegen.asm.thumb2 import Thumb2
+from ucorr.codegen.cores import Core
 from ucorr_host import emulator
+from ucorr_host.cores import named
+
+M0, M4 = named("cortex-m0plus"), named("cortex-m4")
+PLAIN = Core("cortex-m3", "armv7m", 7, (5,))  # a Cortex-M3 whose code would have instructions of 32 bits
 
 
 def read(code):
@@ -82,15 +84,15 @@ INSTRUCTIONS = [
     ("ssat", (R8, 8, R1), "ssat r8, #8, r1"),
     ("usat", (R8, 16, R1), "usat r8, #0x10, r1"),
     ("smlad", (R8, R1, R12, R9), "smlad r8, r1, ip, sb"),
-    ("smlabb", (R8, R1, R12, R9), "smlabb r8, r1, ip, sb"),
-    ("smlabt", (R8, R1, R12, R9), "smlabt r8, r1, ip, sb"),
-    ("smlatb", (R8, R1, R12, R9), "smlatb r8, r1, ip, sb"),
-    ("smlatt", (R8, R1, R12, R9), "smlatt r8, r1, ip, sb"),
-    ("smmul", (R8, R1, R12), "smmul r8, r1, ip"),
-    ("smmulr", (R8, R1, R12), "smmulr r8, r1, ip"),
-    ("sxtb16", (R8, R1), "sxtb16 r8, r1"),
-    ("sxtb16", (R8, R1, 8), "sxtb16 r8, r1, ror #8"),
-    ("uxtb16", (R8, R1, 8), "uxtb16 r8, r1, ror #8"),
+    ("smlaxy", (R8, R1, R12, R9, 0, 0), "smlabb r8, r1, ip, sb"),
+    ("smlaxy", (R8, R1, R12, R9, 0, 1), "smlabt r8, r1, ip, sb"),
+    ("smlaxy", (R8, R1, R12, R9, 1, 0), "smlatb r8, r1, ip, sb"),
+    ("smlaxy", (R8, R1, R12, R9, 1, 1), "smlatt r8, r1, ip, sb"),
+    ("smmul", (R8, R1, R12, 0), "smmul r8, r1, ip"),
+    ("smmul", (R8, R1, R12, 1), "smmulr r8, r1, ip"),
+    ("xtb16", (R8, R1, 0), "sxtb16 r8, r1"),
+    ("xtb16", (R8, R1, 0, 8), "sxtb16 r8, r1, ror #8"),
+    ("xtb16", (R8, R1, 1, 8), "uxtb16 r8, r1, ror #8"),
     ("pkhbt", (R8, R1, R12, 16), "pkhbt r8, r1, ip, lsl #0x10"),
     ("pkhbt", (R8, R1, R12), "pkhbt r8, r1, ip"),
     ("pkhtb", (R8, R1, R12, 16), "pkhtb r8, r1, ip, asr #0x10"),
@@ -174,12 +176,12 @@ SHORT = [
     ("push", ((R0, R7, LR),), "push {r0, r7, lr}"),
     ("pop", ((R0, R7, PC),), "pop {r0, r7, pc}"),
 ]
-BOTH = [(Thumb1, ARMV6M, *row) for row in SHORT] + [(Thumb2, ARMV7EM, *row) for row in INSTRUCTIONS]
+BOTH = [(Thumb1, M0, *row) for row in SHORT] + [(Thumb2, M4, *row) for row in INSTRUCTIONS]
 
 
-@pytest.mark.parametrize(("made", "level", "name", "arguments", "text"), BOTH)
-def test_an_instruction_reads_as_it_was_meant(made, level, name, arguments, text):
-    asm = made(level)
+@pytest.mark.parametrize(("made", "core", "name", "arguments", "text"), BOTH)
+def test_an_instruction_reads_as_it_was_meant(made, core, name, arguments, text):
+    asm = made(core)
     getattr(asm, name)(*arguments)
     assert read(asm.code) == [text.replace(".w ", " ", 1)]
 
@@ -187,17 +189,18 @@ def test_an_instruction_reads_as_it_was_meant(made, level, name, arguments, text
 @pytest.mark.parametrize(
     ("made", "rows", "others"),
     [
-        (Thumb1, SHORT, {"b", "bl", "constant", "move", "plus", "mla", "enter", "leave", "turn", "count", "advance"}),
-        (Thumb2, INSTRUCTIONS, {"b", "it", "plus", "enter", "leave", "turn", "count", "advance"}),
+        (Thumb1, SHORT, {"bl", "constant", "move", "mla"}),
+        (Thumb2, INSTRUCTIONS, {"it", "near"}),
     ],
 )
 def test_every_instruction_is_tested(made, rows, others):
     methods = {name for name in dir(made) if callable(getattr(made, name)) and name[0] != "_"}
-    assert methods - {"label", "finish"} - others == {name for name, _, _ in rows}
+    several = {"enter", "leave", "plus", "b", "dec_branch", "dec_branch_stack", "advance"}
+    assert methods - {"label", "place", "here", "finish"} - several - others == {name for name, _, _ in rows}
 
 
 def test_a_constant_of_32_bits_takes_two_instructions():
-    asm = Thumb2(ARMV7EM)
+    asm = Thumb2(M4)
     asm.constant(R3, 0x89ABCDEF)
     assert read(asm.code) == ["movw r3, #0xcdef", "movt r3, #0x89ab"]
 
@@ -207,7 +210,7 @@ CONSTANTS = [0, 255, 256, 510, 1000, 0x10000, 0x12345678, 0x7FFFFFFF, -1, -128, 
 
 @pytest.mark.parametrize("made", [Thumb1, Thumb2])
 def test_constants_and_sums_of_several_instructions_are_those_meant(made):
-    asm = made(ARMV6M if made is Thumb1 else ARMV7EM)
+    asm = made(M0 if made is Thumb1 else M4)
     asm.enter(0)
     for n, value in enumerate(CONSTANTS):
         asm.constant(R2, value)
@@ -225,16 +228,32 @@ def test_constants_and_sums_of_several_instructions_are_those_meant(made):
     assert out.tolist() == [[value, (value + 77 + (1 << 31)) % (1 << 32) - (1 << 31)] for value in CONSTANTS]
 
 
+@pytest.mark.parametrize(("offset", "there"), [(4095, [R12, 4095]), (4096, [R9, 0]), (70000, [R9, 0])])
+def test_what_is_too_far_for_an_offset_is_reached_through_the_register_that_is_spared(offset, there):
+    asm = Thumb2(M4)
+    asm.enter(0)
+    asm.mov(R12, R1)
+    asm.constant(R0, 99)
+    place = asm.near(R12, offset, R9)
+    asm.strb(R0, *place)
+    asm.plus(R12, R12, offset, R9)
+    asm.strb(R0, R12, 1)
+    asm.leave(0)
+    out = bytearray(offset + 2)
+    emulator.call("cortex-m4", asm.finish(), bytearray(4), out, bytearray(4), bytearray(4))
+    assert (list(place), list(out[-2:]), sum(out)) == (there, [99, 99], 198)
+
+
 @pytest.mark.parametrize("nops", [0, 125, 126, 1020, 1022, 1023, 1100])
 def test_a_loop_of_16_bit_instructions_reaches_back_however_long(nops):
-    asm = Thumb1()
+    asm = Thumb1(M0)
     asm.enter(0)
     asm.constant(R0, 3)
-    asm.label("loop")
+    loop = asm.here()
     for _ in range(nops):
         asm.nop()
     asm.subs(R0, 1)
-    asm.b("loop", HI)
+    asm.b(loop, HI)
     asm.leave(0)
     run = emulator.call("cortex-m0plus", asm.finish(), *(bytearray(4) for _ in range(4)))
     assert run.instructions == 15 + 3 * (nops + 1) + (3 if nops <= 125 else 5)  # far: over a second branch
@@ -242,21 +261,21 @@ def test_a_loop_of_16_bit_instructions_reaches_back_however_long(nops):
 
 @pytest.mark.parametrize("made", [Thumb1, Thumb2])
 def test_loops_turn_as_often_as_they_count_and_what_moves_on_moves(made):
-    asm = made(ARMV6M if made is Thumb1 else ARMV7EM)
+    asm = made(M0 if made is Thumb1 else M4)
     asm.enter(16)
     asm.mov(R7, R1)
     for slot, value in ((0, 3), (4, 100), (8, 70000)):
         asm.constant(R2, value)
         asm.str(R2, SP, slot)
-    inner = R3 if made is Thumb1 else R8
-    asm.label("outer")
+    counter = R3 if made is Thumb1 else R8
+    outer = asm.here()
     asm.constant(R3, 5)
-    asm.mov(inner, R3)
-    asm.label("inner")
+    asm.mov(counter, R3)
+    inner = asm.here()
     asm.advance(8, -1)
     asm.advance(4, 5000)
-    asm.turn(inner, "inner")
-    asm.count(0, "outer")
+    asm.dec_branch(counter, inner)
+    asm.dec_branch_stack(0, outer)
     asm.str(R1, R7, 12)  # what advance() leaves there
     for slot in (0, 4, 8):
         asm.ldr(R2, SP, slot)
@@ -270,47 +289,48 @@ def test_loops_turn_as_often_as_they_count_and_what_moves_on_moves(made):
 
 @pytest.mark.parametrize("gap", [0, 1, 700, 3000])
 @pytest.mark.parametrize("condition", [ALWAYS, NE])
-@pytest.mark.parametrize("level", [ARMV6M, ARMV7M, ARMV7EM])
-def test_a_branch_reaches_its_label_or_says_that_it_is_too_far(level, condition, gap):
-    asm = (Thumb1 if level == ARMV6M else Thumb2)(level)
-    asm.b("after", condition)
-    asm.label("before")
+@pytest.mark.parametrize("core", [M0, PLAIN, M4], ids=["M0", "plain", "M4"])
+def test_a_branch_reaches_its_label_or_says_that_it_is_too_far(core, condition, gap):
+    asm = (Thumb1 if core is M0 else Thumb2)(core)
+    after = asm.label()
+    asm.b(after, condition)
+    before = asm.here()
     for _ in range(gap):
         asm.nop()
-    asm.label("after")
-    asm.b("before", condition)
-    reach = {(ARMV6M, ALWAYS): 2046, (ARMV6M, NE): 254}.get((level, condition), 1 << 20)
+    asm.place(after)
+    asm.b(before, condition)
+    reach = {ALWAYS: 2046, NE: 254}[condition] if core is M0 else 1 << 20
     if 2 * gap > reach - 4:
-        with pytest.raises(AssemblerError, match=r"branch to (after|before): -?\d+, wanted a multiple of 1 within"):
+        with pytest.raises(AssemblerError, match=r"branch: -?\d+, wanted a multiple of 1 within"):
             asm.finish()
         return
-    size = 2 if level == ARMV6M else 4
+    size = 2 if core is M0 else 4
     lines = [line.split(" #") for line in read(asm.finish()) if line != "mov r8, r8"]
     name = "b" if condition == ALWAYS else "bne"
     assert [(what, int(where, 0)) for what, where in lines] == [(name, size + 2 * gap), (name, size)]
 
 
 def test_an_instruction_under_a_condition():
-    asm = Thumb2(ARMV7M)
+    asm = Thumb2(PLAIN)
     asm.it(LT)
     asm.mov(R1, R2)
     assert read(asm.code) == ["it lt", "movlt r1, r2"]
 
 
 @pytest.mark.parametrize(
-    ("level", "name", "arguments", "core"),
+    ("core", "name", "arguments"),
     [
-        (ARMV7M, "smlad", (R0, R1, R2, R3), "armv7m"),
-        (ARMV7M, "sxtb16", (R0, R1), "armv7m"),
-        (ARMV6M, "smmulr", (R0, R1, R2), "armv6m"),
-        (ARMV6M, "ldrd", (R0, R1, R2), "armv6m"),
-        (ARMV6M, "ldr_then", (R0, R1, 4), "armv6m"),
-        (ARMV6M, "it", (LT,), "armv6m"),
+        (PLAIN, "smlad", (R0, R1, R2, R3)),
+        (PLAIN, "xtb16", (R0, R1, 0)),
+        (M0, "smmul", (R0, R1, R2, 1)),
+        (M0, "ldrd", (R0, R1, R2)),
+        (M0, "ldr_then", (R0, R1, 4)),
+        (M0, "it", (LT,)),
     ],
 )
-def test_what_a_core_lacks_is_refused(level, name, arguments, core):
-    asm = (Thumb1 if level == ARMV6M else Thumb2)(level)
-    with pytest.raises(AssemblerError, match=f"{core} has no such instruction$"):
+def test_what_a_core_lacks_is_refused(core, name, arguments):
+    asm = (Thumb1 if core is M0 else Thumb2)(core)
+    with pytest.raises(AssemblerError, match=f"{core.name} has no such instruction$"):
         getattr(asm, name)(*arguments)
     assert asm.code == b""
 
@@ -329,24 +349,23 @@ def test_what_a_core_lacks_is_refused(level, name, arguments, core):
         (Thumb1, "ldrb", (R0, R1, 32), "ldrb: 32, wanted a multiple of 1 within 0..31"),
         (Thumb1, "addi", (R0, R1, 8), "addi: 8, wanted a multiple of 1 within -7..7"),
         (Thumb1, "movs", (R0, 256), "movs: 256, wanted a multiple of 1 within 0..255"),
-        (Thumb1, "add", (R9, R8, R1), "add: armv6m has no such instruction"),
-        (Thumb1, "mla", (R0, R1, R2, R3), "mla: armv6m has no such instruction"),
+        (Thumb1, "add", (R9, R8, R1), "add: cortex-m0plus has no such instruction"),
+        (Thumb1, "mla", (R0, R1, R2, R3), "mla: cortex-m0plus has no such instruction"),
     ],
 )
 def test_what_does_not_fit_an_encoding_is_told(made, name, arguments, sentence):
     with pytest.raises(AssemblerError) as told:
-        getattr(made(ARMV6M if made is Thumb1 else ARMV7EM), name)(*arguments)
+        getattr(made(M0 if made is Thumb1 else M4), name)(*arguments)
     assert str(told.value) == sentence
 
 
-def test_labels_and_levels_are_checked():
-    for made, level, wanted in ((Thumb1, 9, "6 7 8"), (Thumb2, 9, "7 8"), (Thumb2, ARMV6M, "7 8")):
-        with pytest.raises(AssemblerError, match=f"level: {level}, wanted one of {wanted}$"):
-            made(level)
-    asm = Thumb2(ARMV7M)
-    asm.label("here")
-    with pytest.raises(AssemblerError, match="label: 'here' stands already"):
-        asm.label("here")
-    asm.b("there")
-    with pytest.raises(AssemblerError, match="label: 'there', wanted one that stands somewhere"):
+def test_labels_and_cores_are_checked():
+    with pytest.raises(AssertionError):
+        Thumb2(M0)  # whose instructions have 16 bits
+    asm = Thumb2(PLAIN)
+    here = asm.here()
+    with pytest.raises(AssertionError):
+        asm.place(here)
+    asm.b(asm.label())
+    with pytest.raises(AssemblerError, match="branch at byte 0: undefined label 1"):
         asm.finish()

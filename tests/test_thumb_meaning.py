@@ -8,8 +8,9 @@ import struct
 import pytest
 import unicorn
 from test_thumb_asm import BOTH
-from ucorr.codegen.thumb_asm import ARMV6M, LR, LSL, LSR, PC, R7, SP
-from ucorr_host.emulator import CORES
+from ucorr.codegen.asm.assembler import LR, LSL, LSR, PC, R7, SP
+from ucorr.codegen.asm.thumb1 import Thumb1
+from ucorr_host.cores import EMULATED
 from unicorn import arm_const
 
 CODE, DATA, END = 0x1000, 0x20000000, 0x3000
@@ -83,7 +84,7 @@ class State:
 
 LOADS = {"ldr": "I", "ldrb": "B", "ldrsb": "b", "ldrh": "H"}
 STORES = {"str": 4, "strb": 1, "strh": 2}
-HALVES = {"b": low, "t": high}
+HALVES = (low, high)
 FLAGS = {"subs", "cmp", "cmpi", "adds", "adcs", "sbcs"}  # of which the carry is told on both levels
 
 
@@ -148,13 +149,13 @@ def execute(s: State, name: str, a: tuple, thumb1: bool) -> None:
         r[a[0]] = r[a[3]] + low(r[a[1]]) * low(r[a[2]]) + high(r[a[1]]) * high(r[a[2]])
     elif name == "smlald":
         s.pair(a[0], a[1], (r[a[1]] << 32 | r[a[0]]) + low(r[a[2]]) * low(r[a[3]]) + high(r[a[2]]) * high(r[a[3]]))
-    elif name.startswith("smla"):
-        r[a[0]] = r[a[3]] + HALVES[name[4]](r[a[1]]) * HALVES[name[5]](r[a[2]])
-    elif name in ("smmul", "smmulr"):
-        r[a[0]] = signed(r[a[1]]) * signed(r[a[2]]) + (1 << 31 if name == "smmulr" else 0) >> 32
-    elif name in ("sxtb16", "uxtb16"):
-        word = r[a[1]] >> (a[2] if len(a) > 2 else 0)
-        parts = [signed(word >> n, 8) if name[0] == "s" else word >> n & 255 for n in (0, 16)]
+    elif name == "smlaxy":
+        r[a[0]] = r[a[3]] + HALVES[a[4]](r[a[1]]) * HALVES[a[5]](r[a[2]])
+    elif name == "smmul":
+        r[a[0]] = signed(r[a[1]]) * signed(r[a[2]]) + (a[3] << 31) >> 32
+    elif name == "xtb16":
+        word = r[a[1]] >> (a[3] if len(a) > 3 else 0)
+        parts = [word >> n & 255 if a[2] else signed(word >> n, 8) for n in (0, 16)]
         r[a[0]] = parts[0] & 0xFFFF | parts[1] << 16
     elif name == "pkhbt":
         r[a[0]] = r[a[1]] & 0xFFFF | (r[a[2]] << (a[3] if len(a) > 3 else 0)) & 0xFFFF0000
@@ -204,9 +205,9 @@ def bases(name: str, a: tuple) -> set[int]:
     return {a[1]} if stem in LOADS or stem in STORES else set()
 
 
-@pytest.mark.parametrize(("made", "level", "name", "arguments", "text"), BOTH)
-def test_an_instruction_does_what_it_means(made, level, name, arguments, text):
-    asm = made(level)
+@pytest.mark.parametrize(("made", "core", "name", "arguments", "text"), BOTH)
+def test_an_instruction_does_what_it_means(made, core, name, arguments, text):
+    asm = made(core)
     asm.cmp(R7, R7)  # sets the carry
     getattr(asm, name)(*arguments)
     for seed in range(24):
@@ -218,9 +219,9 @@ def test_an_instruction_does_what_it_means(made, level, name, arguments, text):
         if name == "pop":  # where it ends is in memory
             expected.store(expected.r[SP] + 4 * len(arguments[0]) - 4, END | 1, 4)
         jumps = name == "bx_lr" or (name == "pop" and PC in arguments[0])
-        machine = loaded("cortex-m0plus" if level == ARMV6M else "cortex-m4", asm.code, expected)
+        machine = loaded(core.name, asm.code, expected)
         machine.emu_start(CODE | 1, END if jumps else CODE + len(asm.code), count=2)
-        execute(expected, name, arguments, thumb1=level == ARMV6M)
+        execute(expected, name, arguments, thumb1=made is Thumb1)
         assert [value % WORD for value in expected.r[:15]] == [machine.reg_read(r) for r in REGISTERS[:15]]
         assert bytes(expected.memory) == bytes(machine.mem_read(DATA, len(MEMORY)))
         assert not jumps or machine.reg_read(REGISTERS[PC]) == END
@@ -231,7 +232,7 @@ def test_an_instruction_does_what_it_means(made, level, name, arguments, text):
 def loaded(core: str, code: bytes, state: State) -> unicorn.Uc:
     """A core with code, and a state in its registers and memory."""
     machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
-    machine.ctl_set_cpu_model(CORES[core].model)
+    machine.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{EMULATED[core].model}"))
     for base, size in ((CODE, 4096), (END, 4096), (DATA, len(MEMORY))):
         machine.mem_map(base, size)
     machine.mem_write(CODE, bytes(code))

@@ -1,4 +1,4 @@
-"""Kernels of every kind mean the same weights, and floats become the same ints on desk and board."""
+"""Kernels of every kind mean the same weights, and floats become the same ints on host and board."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_flat_kernels_of_every_kind_mean_the_same(kernel, target):
 
 @pytest.mark.parametrize("values", [[math.nan], [1.0, math.inf], [-math.inf], [1e39]])
 def test_a_kernel_that_is_no_finite_binary32_is_refused(values):
-    with pytest.raises(ValueError, match=r"kernel: .*wanted finite"):
+    with pytest.raises(ValueError, match=r"values: .*wanted finite"):
         quantize_kernel(values)
 
 

@@ -14,7 +14,7 @@ from strategies import problems
 from ucorr_host.named import named
 from ucorr_host.problems import Problem
 
-VIPER = word_machine.load("viper_passes", "viper")
+VIPER = word_machine.load("viper_stages", "viper")
 
 
 def run(problem: Problem, misalign: int = 0) -> np.ndarray:

@@ -16,14 +16,14 @@ def half_away(value: Fraction) -> int:
     return floor(value + Fraction(1, 2)) if value >= 0 else -floor(-value + Fraction(1, 2))
 
 
-def scaled(acc: int, multiplier: int | None, shift: int, accumulator: str, rounding: str = "twice") -> int:
+def scaled(acc: int, multiplier: int | None, shift: int, accumulator: str, rounding: str = "double") -> int:
     """TFLite's two requantisations, the plain filter's, and that with one rounding, from their definitions."""
     if multiplier is None:
         return half_away(acc * Fraction(2) ** shift)
     if accumulator == "int64":
         short = 0x7FFF if multiplier >= 0x7FFF0000 else (multiplier + (1 << 15)) >> 16
         return floor(acc * short * Fraction(2) ** (shift - 15) + Fraction(1, 2))
-    if rounding == "once":
+    if rounding == "single":
         return floor(acc * multiplier * Fraction(2) ** (shift - 31) + Fraction(1, 2))
     high = floor(acc * Fraction(2) ** max(shift, 0) * multiplier / 2**31 + Fraction(1, 2))
     return half_away(high * Fraction(2) ** min(shift, 0))
@@ -34,7 +34,7 @@ def output(acc: int, o: int, words: dict[str, Any], lo: int, hi: int) -> int:
     if words.get("shift") is None and words.get("multiplier") is None:
         return acc
     multiplier = None if words.get("multiplier") is None else words["multiplier"][o]
-    value = scaled(acc, multiplier, words["shift"][o], words["accumulator"], words.get("rounding", "twice"))
+    value = scaled(acc, multiplier, words["shift"][o], words["accumulator"], words.get("rounding", "double"))
     value += words.get("output_zero_point", 0)
     low, high = words.get("activation_min"), words.get("activation_max")
     return min(max(value, lo if low is None else low), hi if high is None else high)

@@ -1,7 +1,7 @@
 """A 32-bit machine for viper code, in Python: words wrap, loads are aligned, every access is inside a buffer.
 
 The real MicroPython of the tests has 64-bit registers, where a sum that passes 32 bits or a
-halfword at an odd address goes unnoticed. Here backends/viper_passes.py is executed as Python, its functions
+halfword at an odd address goes unnoticed. Here backends/viper_stages.py is executed as Python, its functions
 on words and pointers that behave as on a Cortex-M0, and any slip is an exception.
 """
 
@@ -122,5 +122,5 @@ def load(*names: str) -> ModuleType:
             module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
             vars(module).update(ptr8=Pointer, ptr16=Pointer16, ptr32=Pointer32, int=address_of)
             spec.loader.exec_module(module)
-    module.sys = SimpleNamespace(maxsize=0x7FFFFFFF)
+            module.sys = SimpleNamespace(maxsize=0x7FFFFFFF)
     return module

@@ -3,10 +3,10 @@
     acc = bias + sum((x - input_zero_point) * (k - kernel_zero_point))          exact
     out = clamp(round(acc * multiplier * 2**(shift - 31)) + output_zero_point, lo, hi)
 
-This module says what "round" means, once, for every backend; DESIGN.md derives
-the equations that are numbered here. A board's small ints span -2**30 to
-2**30 - 1 and anything beyond is a heap object, so nothing here leaves that span
-while the shifted accumulator is inside it: products are taken on limbs.
+This module defines "round" for every backend; DESIGN.md derives the equations
+that are numbered here. A board's small ints span -2**30 to 2**30 - 1; a larger
+int is a heap object. While the shifted accumulator is a small int, so is every
+intermediate value here: the multiplier is split into limbs.
 """
 
 LIMITS = {
@@ -65,26 +65,26 @@ def scale_high(value, m0, m1, m2, half=32):
 
 
 def half_of(rounding, shift):
-    """What scale_high adds at weight 2**25: where a shift to the right will round once, nothing is rounded ahead
-    of it, and floors nest.  (eq. 2, 8)"""
-    return 0 if rounding == "once" and shift < 0 else 32
+    """What scale_high adds at weight 2**25: 32, the half of eq. 2, or 0 where single rounding leaves it to the shift
+    to the right.  (eq. 2, 8)"""
+    return 0 if rounding == "single" and shift < 0 else 32
 
 
-def requantize(acc, multiplier, shift, zero_point=0, lo=-128, hi=127, rounding="twice"):
-    """A 32-bit accumulator to an output, rounded twice as TFLite's CONV_2D does it, or once.  (eq. 1-4, 8)
+def requantize(acc, multiplier, shift, zero_point=0, lo=-128, hi=127, rounding="double"):
+    """The output for a 32-bit accumulator, with double rounding as TFLite's CONV_2D, or single.  (eq. 1-4, 8)
 
     acc         int, |acc| * 2**max(shift, 0) < 2**31
     multiplier  int, 0 <= multiplier < 2**31; None for a plain filter (one rounding, at the shift)
     shift       int, -31..30; positive is to the left
     zero_point, lo, hi  ints, added and then the range of the result
-    rounding    "twice" or "once"; a plain filter is "twice"
+    rounding    "double" or "single"; a plain filter is "double"
     """
     value = acc << shift if shift > 0 else acc
     if multiplier is not None:
         m0, m1, m2 = limbs(multiplier)
         value = scale_high(value, m0, m1, m2, half_of(rounding, shift))
     if shift < 0:
-        value = rounding_shift(value, -shift, rounding == "once")
+        value = rounding_shift(value, -shift, rounding == "single")
     return clamp(value, lo - zero_point, hi - zero_point) + zero_point  # this order stays small
 
 
@@ -94,7 +94,7 @@ def reduced(multiplier):
 
 
 def requantize64(acc, multiplier, shift, zero_point=0, lo=-32768, hi=32767):
-    """A 64-bit accumulator to an output of at most 16 bits, TFLite's single rounding.  (eq. 6)
+    """The output, of at most 16 bits, for a 64-bit accumulator, with TFLite's single rounding.  (eq. 6)
 
     acc         int, |acc| < 2**47
     multiplier  int, 0 <= multiplier < 2**31
@@ -103,7 +103,7 @@ def requantize64(acc, multiplier, shift, zero_point=0, lo=-32768, hi=32767):
 
     acc = a1 * 2**15 + a0, and the product is high * 2**15 + its low 15 bits. Where
     high is shifted left, |high| > 2**21 means a result past any output's range, so
-    high is cut there and stays a small int.
+    high is limited to that and stays a small int.
     """
     m = reduced(multiplier)
     low = (acc & 32767) * m

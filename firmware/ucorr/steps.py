@@ -1,36 +1,22 @@
-"""The steps of a network: from a file's words to what runs, each checked before a pointer is made of it.
+"""Builder, which makes the steps of a network from the records of its file and checks each one first.
 
-Places, shapes and dtypes are those of format.py. A step runs on views of the arena that lie apart, but for
-an item by item step, which may write over an input. Machine code is trusted, as firmware is: it is
-called with places that are checked, and does with them what it does.
+Places, shapes and dtypes are those of format.py. The views of the arena that a step reads and writes do not overlap,
+except that an elementwise step may write over an input; it reads bytes that the network's input or an earlier
+step wrote. Machine code is trusted, as firmware is: the places it is called with are checked, its accesses are
+not.
 """
 
 from array import array
 
 from . import backends, buffers
 from .fixedpoint import ITEMSIZE
-from .format import steps, typecode
-from .heap import collect
+from .format import MOST, Code, Layer, meaning
 from .spec import Spec, integer
-
-_MOST = 1 << 24
-# the words that a layer's class takes first, behind a table
-FIRST = {
-    "max_pool2d": ("size", "shape"),
-    "average_pool2d": ("size", "shape"),
-    "add": ("a_shape", "b_shape"),
-    "sub": ("a_shape", "b_shape"),
-    "mul": ("a_shape", "b_shape"),
-    "lookup": ("length",),
-    "softmax": ("classes", "rows"),
-    "pad": ("shape",),
-    "concatenate": ("lengths",),
-    "expand": ("shape",),
-}
 
 
 class Step:
-    """One call of a plan with views of the arena: `scratched`, plan.run(x, out, scratch), or plan.run(inputs, out)."""
+    """One call of a plan with views of the arena: plan.run(x, out, scratch) where `scratched`, else
+    plan.run(inputs, out)."""
 
     def __init__(self, name, backend, plan, sources, target, scratched, op):
         self.name, self.backend, self._plan = name, backend, plan
@@ -39,7 +25,7 @@ class Step:
         self.scratch_bytes, self.weight_bytes = plan.scratch_bytes, plan.weight_bytes
 
     def bind(self, scratch):
-        """Take what the step needs of the scratch that all steps share, an array('i')."""
+        """Keep a view of as much scratch as the step needs; scratch is an array('i') that all steps share."""
         self._scratch = memoryview(scratch)[: (self.scratch_bytes + 3) // 4]
 
     def run(self):
@@ -50,13 +36,13 @@ class Step:
 
 
 class _Code:
-    """Machine code of a file as a plan, and what Step asks of an op; where it is streamed, its table is read first."""
+    """The plan of machine code in a file, with the attributes that Step reads; run() reads a streamed table first."""
 
-    def __init__(self, words, code, file, table):
-        self.out_shape, self.macs = words["out_shape"], words["macs"]
-        self.scratch_bytes = integer("scratch_bytes", words["scratch_bytes"], 0, _MOST)
+    def __init__(self, fields, code, file, table):
+        self.out_shape, self.macs = fields["out_shape"], integer("macs", fields["macs"], 0, 0x7FFFFFFF)
+        self.scratch_bytes = integer("scratch_bytes", fields["scratch_bytes"], 0, MOST)
         self.weight_bytes = 0
-        self._code, self._file, self._at, self._table = code, file, words["packed_at"], table
+        self._code, self._file, self._at, self._table = code, file, fields["packed_at"], table
 
     def run(self, x, out, scratch):
         if self._file:
@@ -66,7 +52,7 @@ class _Code:
 
 
 class _CodeOfTwo(_Code):
-    """The same for two inputs, the second of which stands where a layer has its scratch."""
+    """The plan of machine code with two inputs; the second one is passed where a layer passes its scratch."""
 
     def run(self, sources, out):
         _Code.run(self, sources[0], out, sources[1])
@@ -78,37 +64,34 @@ class Builder:
     file     network.File
     region   region(place, dtype, length): the bytes of a tensor in the arena, or ValueError
     backend  None, or a name
-    level    of the machine code in the file
-    stream   whether tables of machine code stay in the file
+    core     number of the cores whose machine code is in the file, 0: none
+    table    None, or room for the largest table: tables of machine code stay in the file, and are read one by one
+    written  (first byte, end) of what is in the arena before the first step: the input
     """
 
-    def __init__(self, file, region, backend, level, stream):
-        self.file, self.region, self.backend, self.level, self.stream = file, region, backend, level, stream
+    def __init__(self, file, region, backend, core, table, written):
+        self.file, self.region, self.backend, self.core, self.buffer = file, region, backend, core, table
         self.codes = {}  # place -> code: layers of one shape share it
-        self.buffer = None
-        if stream:
-            most = max([words["packed_bytes"] for kind, _, _, words in steps(file.read) if kind == "code"] + [0])
-            collect()
-            self.buffer = bytearray(integer("packed_bytes", most, 0, file.size))
+        self.written = [written]  # runs of bytes, none of which touches another
 
-    def step(self, kind, writes, reads, words):
-        """The Step of a record. raises ValueError, TypeError, MemoryError"""
-        if kind == "code":
-            return self.code(writes, reads, words)
-        if kind == "layer":
-            op = self.spec(words)
-            # where a file has code, a layer without has none because viper is the better choice
-            names = backends.NAMES[1:] if self.level else backends.NAMES
+    def step(self, row, writes, reads, fields):
+        """The Step of a record of a row. raises ValueError, TypeError, MemoryError"""
+        if row is Code:
+            return self.code(writes, reads, fields)
+        if row is Layer:
+            op = self.spec(fields)
+            # in a file with machine code, the compiler left the other layers to viper or portable: skip thumb
+            names = [name for name in backends.NAMES if not self.core or name != "thumb"]
             name, plan = backends.choose(op, self.backend, None, names)
             lengths = (op.input_length,)
         else:
-            op = self.op(kind, words)
+            op = self.op(row, fields)
             name, plan, lengths = op.backend, op.plan, op.lengths
         sources, target = self.views(op, writes, reads, lengths, plan.typed)
-        return Step(kind, name, plan, sources, target, kind == "layer", op)
+        return Step(row.kind, name, plan, sources, target, row is Layer, op)
 
     def views(self, op, writes, reads, lengths, typed):
-        """(inputs, output) of a step; those of the arena lie apart."""
+        """(inputs, output) of a step as views; ValueError where the output overlaps an input that it may not."""
         if len(reads) != len(lengths):
             raise ValueError("%d inputs, wanted %d" % (len(reads), len(lengths)))
         size = op.output_length * ITEMSIZE[op.out_dtype]
@@ -120,13 +103,32 @@ class Builder:
                 source = self.piece(~place, taken)
             else:
                 source = self.region(place, op.dtype, length)
+                self.require("an input", place, taken)
                 over = getattr(op, "in_place", False) and place == writes and taken == size
                 if place < writes + size and writes < place + taken and not over:
                     raise ValueError("out at %d over an input at %d, wanted them apart" % (writes, place))
             sources.append(buffers.typed(source, op.dtype, length) if typed else source)
         if typed:
             target = buffers.typed(target, op.out_dtype, op.output_length)
+        self.write(writes, writes + size)
         return tuple(sources), target
+
+    def require(self, what, place, size):
+        """Check that the input or a step has written these bytes of the arena. Raises ValueError."""
+        for begin, end in self.written:
+            if begin <= place and place + size <= end:
+                return
+        raise ValueError("%s of %d bytes at %d, wanted bytes that are written before" % (what, size, place))
+
+    def write(self, begin, end):
+        """Record bytes of the arena as written, merged with the runs that they touch."""
+        apart = []
+        for run in self.written:
+            if run[0] <= end and begin <= run[1]:
+                begin, end = min(begin, run[0]), max(end, run[1])
+            else:
+                apart.append(run)
+        self.written = apart + [(begin, end)]
 
     def piece(self, at, count):
         """Bytes of the file that begin at a whole word of memory: where they are, or copied."""
@@ -142,97 +144,85 @@ class Builder:
         # MicroPython makes an array of raw bytes from a bytearray as it is, CPython from bytes alone
         return array(dtype, buffers.as_bytes(found) if buffers.MICROPYTHON else bytes(found))
 
-    def spec(self, words):
+    def spec(self, fields):
         """The Spec of a layer."""
-        out = integer("kernel", words["kernel_shape"][0], 1, _MOST)
+        out = integer("kernel", fields["kernel_shape"][0], 1, MOST)
         count = 1
-        for n in words["kernel_shape"]:
+        for n in fields["kernel_shape"]:
             count *= integer("kernel", n, 1, self.file.size)
-        wide = {32: False, 64: True}.get(words["accumulator"])
-        rounding = {1: "once", 2: "twice"}.get(words["rounding"])
-        if wide is None or rounding is None:
-            raise ValueError("accumulator %d, rounding %d: no such" % (words["accumulator"], words["rounding"]))
+        given = meaning(fields)
+        wide = given["accumulator"] == "int64"
+        # meaning() leaves a number that it does not know as it is
+        if given["rounding"] == fields["rounding"] or given["accumulator"] == fields["accumulator"]:
+            raise ValueError("accumulator %d, rounding %d: no such" % (fields["accumulator"], fields["rounding"]))
         bias = None
-        if words["bias_at"]:
+        if fields["bias_at"]:
             if wide:
-                pairs = self.file.read(words["bias_at"], 8 * out)
+                pairs = self.file.read(fields["bias_at"], 8 * out)
                 bias = [int.from_bytes(bytes(pairs[n : n + 8]), "little") for n in range(0, 8 * out, 8)]
                 bias = [value - (1 << 64) if value >> 63 else value for value in bias]
             else:
-                bias = self.items("i", words["bias_at"], out)
-        top, bottom, left, right = words["padding"]
-        return Spec(
-            words["input_shape"],
-            words["kernel_shape"],
-            self.items("b", words["weights_at"], count),
-            dtype=typecode(words["dtype"]),
-            out_dtype=typecode(words["out_dtype"]),
-            stride=words["stride"],
-            dilation=words["dilation"],
-            padding=((top, bottom), (left, right)),
-            groups=words["groups"],
-            bias=bias,
-            multiplier=self.items("i", words["multiplier_at"], out),
-            shift=self.items("b", words["shift_at"], out),
-            input_zero_point=words["input_zero_point"],
-            kernel_zero_point=words["kernel_zero_point"],
-            output_zero_point=words["output_zero_point"],
-            activation_min=words["activation_min"],
-            activation_max=words["activation_max"],
-            accumulator="int64" if wide else "int32",
-            rounding=rounding,
-        )
+                bias = self.items("i", fields["bias_at"], out)
+        places = [given.pop(name) for name in ("weights_at", "bias_at", "multiplier_at", "shift_at")]
+        first = [given.pop(name) for name in ("input_shape", "kernel_shape")]
+        first.append(self.items("b", places[0], count))
+        if given["out_dtype"] == "i":  # the exact accumulator has no scale
+            for name in ("output_zero_point", "activation_min", "activation_max"):
+                del given[name]
+        else:
+            given["multiplier"] = self.items("i", places[2], out)
+            given["shift"] = self.items("b", places[3], out)
+        return Spec(*first, bias=bias, **given)
 
-    def op(self, kind, words):
-        """The layer without weights of a kind."""
-        from .ops import KINDS  # takes room in the heap only where it is used
-
-        given = dict(words)
-        first = [given.pop(name) for name in FIRST[kind]]
-        if "dtype" in given:
-            given["dtype"] = typecode(given["dtype"])
-        if "padding" in given:
-            pads = given["padding"]
-            given["padding"] = [pads[n : n + 2] for n in range(0, len(pads), 2)]
+    def op(self, made, fields):
+        """The layer without weights of a class."""
+        given = meaning(fields)
+        first = [given.pop(name) for name in made.first]
         if "table_at" in given:
-            first.insert(0, self.piece(given.pop("table_at"), 1024 if kind == "softmax" else 256))
-        return KINDS[kind](*first, backend=None if self.backend == "thumb" else self.backend, **given)
+            first.insert(0, self.piece(given.pop("table_at"), made.table_bytes(given, self.file.size)))
+        for name in made.only_table:
+            del given[name]
+        return made(*first, backend=None if self.backend == "thumb" else self.backend, **given)
 
-    def code(self, writes, reads, words):
+    def code(self, writes, reads, fields):
         """A layer that has its machine code in the file."""
         if self.backend not in (None, "thumb"):
             raise ValueError("machine code, wanted a file for any core to run on %r" % self.backend)
         module = backends.probe("thumb_code")
         if isinstance(module, str):
             raise ValueError("machine code, but this firmware can't run any (%s), wanted a file for any core" % module)
-        if module.LEVEL != self.level:
-            raise ValueError("machine code of level %d, wanted that of this core, %d" % (self.level, module.LEVEL))
-        code = self.codes.get(words["code_at"])
+        if module.CORE.number != self.core:
+            raise ValueError(
+                "machine code of number %d, wanted %d, for a %s" % (self.core, module.CORE.number, module.CORE.name)
+            )
+        code = self.codes.get(fields["code_at"])
         if code is None:
-            code = self.codes[words["code_at"]] = self.piece(words["code_at"], words["code_bytes"])
-        at, size = words["packed_at"], words["packed_bytes"]
-        if self.stream:  # read when it is wanted
+            code = self.codes[fields["code_at"]] = self.piece(fields["code_at"], fields["code_bytes"])
+        at, size = fields["packed_at"], fields["packed_bytes"]
+        stream = self.buffer is not None
+        if stream:  # read when it is wanted
             self.file.check(at, size)
             table = memoryview(self.buffer)[:size]
         else:
             table = self.piece(at, size)
         made = _CodeOfTwo if len(reads) == 2 else _Code
-        file = self.file.file if self.stream else None
-        plan = made(words, module.Code(code, table), file, table)
-        op = _Placed(words, len(reads))
+        file = self.file.file if stream else None
+        plan = made(fields, module.Code(code, table), file, table)
+        op = _Placed(fields, len(reads))
         sources, target = self.views(op, writes, reads, op.lengths, False)
         return Step("sum" if op.in_place else "layer", "thumb", plan, sources, target, not op.in_place, plan)
 
 
 class _Placed:
-    """What Builder.views() asks of an op, of a layer as code; a sum may be written over an input."""
+    """The attributes that Builder.views() reads, for machine code; with two inputs, out may be one of them."""
 
-    def __init__(self, words, count):
-        self.dtype, self.out_dtype = typecode(words["dtype"]), typecode(words["out_dtype"])
+    def __init__(self, fields, count):
+        fields = meaning(fields)
+        self.dtype, self.out_dtype = fields["dtype"], fields["out_dtype"]
         self.in_place = count == 2
         length = self.output_length = 1
-        for n in words["input_shape"]:
-            length *= integer("input_shape", n, 1, _MOST)
-        for n in words["out_shape"]:
-            self.output_length *= integer("out_shape", n, 1, _MOST)
+        for n in fields["input_shape"]:
+            length *= integer("input_shape", n, 1, MOST)
+        for n in fields["out_shape"]:
+            self.output_length *= integer("out_shape", n, 1, MOST)
         self.lengths = (length,) * (2 if self.in_place else 1)

@@ -1,11 +1,11 @@
-"""A signal that arrives in blocks: the samples that the next block's outputs look back at are kept.
+"""Stream, the window of a signal that arrives in blocks: it keeps the last samples for the next block.
 
-A block's outputs need the `before` samples ahead of it, one less than the kernel spans. They stand in front of the
-block in a window, of which the layer is an ordinary one:
+A block's outputs need the `before` samples that precede it, one less than the kernel spans. The window holds them
+in front of the block, and the layer is an ordinary one on this window:
 
     window[before + length] = the last samples | the block
 
-so outputs are those of the whole signal with padding (before, 0), however it was cut.
+so the outputs are those of the whole signal with padding (before, 0), whatever the block lengths.
 """
 
 from array import array
@@ -17,8 +17,9 @@ from .fixedpoint import ITEMSIZE
 class Stream:
     """The window of a layer, spec.input_length samples of which `length` are the block's.
 
-    A block of `length` samples is copied by MicroPython itself and allocates nothing, as long as the same buffers come
-    again; a shorter one goes sample by sample, and the outputs of a whole block are computed, in a buffer of their own.
+    A block of `length` samples is copied by a slice assignment, which allocates nothing where the buffer is that of the
+    last block. A shorter block is copied sample by sample, and the outputs of a whole block are computed, in a separate
+    buffer.
     """
 
     def __init__(self, spec, length):
@@ -32,7 +33,7 @@ class Stream:
         self._old = buffers.slice_of(0, self.before * size)
         self._new = buffers.slice_of(self.before * size, spec.input_length * size)
         self._last = buffers.as_bytes(memoryview(self.window)[length:]) if self.before else None
-        self._known = None
+        self._known = ((), None, 0)  # buffers.marks() of the last block, its samples, how many
         self.reset()
 
     def reset(self):
@@ -41,17 +42,16 @@ class Stream:
             self.window[n] = self.first
 
     def take(self, x):
-        """Put a block behind the samples kept; its length. raises TypeError or ValueError"""
-        known = self._known
-        if known is None or known[0] is not x or known[1] != len(x):
-            known = self._check(x)
-        source = known[2]
-        if known[3] == self.length:
+        """Copy a block into the window; returns its length. raises TypeError or ValueError"""
+        if not buffers.same(x, self._known[0]):
+            self._check(x)
+        _, source, length = self._known
+        if length == self.length:
             self._bytes[self._new] = source
         else:
-            for n in range(known[3]):
+            for n in range(length):
                 self.window[self.before + n] = source[n]
-        return known[3]
+        return length
 
     def _check(self, x):
         total, item = buffers.measure("x", x)
@@ -64,13 +64,11 @@ class Stream:
             )
         buffers.check_size("x", x, self.dtype, length)
         buffers.check_aligned("x", buffers.address(x), self.dtype)
-        whole = length == self.length
-        known = (x, len(x), buffers.as_bytes(x) if whole else buffers.typed(x, self.dtype, length), length)
-        self._known = known
-        return known
+        samples = buffers.as_bytes(x) if length == self.length else buffers.typed(x, self.dtype, length)
+        self._known = buffers.marks((x,)), samples, length
 
     def keep(self, length):
-        """The last samples of a block of `length` go to the front."""
+        """Move the last `before` samples, after a block of `length`, to the front of the window."""
         if length == self.length >= self.before:
             if self.before:
                 self._bytes[self._old] = self._last

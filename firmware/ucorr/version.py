@@ -1,3 +1,3 @@
-"""The version of ucorr, told once: packaging, `ucorr.info()` and the deploy manifest read it here."""
+"""The version of ucorr: packaging, `ucorr.info()` and the deploy manifest read it here."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

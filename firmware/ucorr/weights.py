@@ -1,15 +1,18 @@
-"""Kernels as users write them, turned into ints.
+"""Conversion of a user's kernel: flatten() returns flat numbers and a shape, quantize_kernel() ints and a shift.
 
-A kernel arrives as nested sequences, bytes or an array, of ints or of floats.
+A kernel is nested sequences, bytes or an array, of ints or of floats.
 Floats are rounded to binary32 first (a board's float is no wider) and from there
-on only integers are used, so a board and a desk find the same weights:
+on only integers are used, so a board and a host find the same weights:
 k = q * 2**shift with the finest shift that keeps |q| within the wanted bits.
 """
 
 import struct
 from array import array
 
+from .arguments import MOST, index_of, items_of, refused, shown
 from .fixedpoint import rounding_shift
+
+_DEPTH = 4  # levels that a kernel may be nested: a layer's dimensions
 
 
 def flatten(kernel, name="kernel"):
@@ -20,38 +23,61 @@ def flatten(kernel, name="kernel"):
     """
     if isinstance(kernel, (bytes, bytearray)):
         kernel = array("b", kernel)  # a list would take four bytes of a board's heap for each
-    if isinstance(kernel, array) and len(kernel) and isinstance(kernel[0], (int, float)):
+    if type(kernel) is array and len(kernel) and isinstance(kernel[0], (int, float)):
         return kernel, (len(kernel),)
-    if hasattr(kernel, "tolist"):
-        kernel = kernel.tolist()
     flat = []
-    shape = _walk(kernel, flat, name)
+    shape = _walk(kernel, flat, name, _DEPTH)
     return flat, shape
 
 
-def _walk(level, flat, name):
-    """Append the numbers of level to flat and return its shape."""
-    try:
-        rows = None if isinstance(level, str) else list(level)
-    except TypeError:
-        rows = None
-    if rows is None:
-        raise TypeError("%s: %r, wanted ints or floats in nested sequences" % (name, level))
-    if not rows:
+def _walk(level, flat, name, depth):
+    """Append the numbers of level to flat and return its shape, of at most `depth` dimensions."""
+    if isinstance(level, (bytes, bytearray)):
+        level = array("b", level)
+    level = _listed(level)
+    items = items_of(level)
+    if items is None:
+        raise refused(name, level, "ints or floats in nested sequences, each of at most %d items" % MOST)
+    count = len(items)
+    if not count:
         raise ValueError("%s: an empty sequence, wanted at least one number" % name)
-    if isinstance(rows[0], (int, float)):
-        for value in rows:
-            if not isinstance(value, (int, float)):
-                raise TypeError("%s: %r beside numbers, wanted ints or floats" % (name, value))
-        flat.extend(rows)
-        return (len(rows),)
+    if count > MOST:
+        raise ValueError("%s: %d items, wanted at most %d" % (name, count, MOST))
+    if not depth:
+        raise ValueError("%s: nested deeper than %d levels, wanted a shape of as many dimensions" % (name, _DEPTH))
+    if number(items[0]) is not None:
+        for value in items:
+            flat.append(as_number(name, value))
+        return (count,)
     inner = None
-    for row in rows:
-        shape = _walk(row, flat, name)
+    for row in items:
+        shape = _walk(row, flat, name, depth - 1)
         if inner is not None and shape != inner:
             raise ValueError("%s: rows of shapes %s and %s, wanted equal ones" % (name, inner, shape))
         inner = shape
-    return (len(rows),) + inner
+    return (count,) + inner
+
+
+def _listed(value):
+    """NumPy's arrays and numbers as Python's."""
+    try:
+        return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
+    except (ValueError, NotImplementedError):  # a view that was released, or of no numbers
+        return value
+
+
+def number(value):
+    """value as a plain int or float; None where it is no number."""
+    value = _listed(value)  # most of NumPy's floats are no float
+    return float(value) if isinstance(value, float) else index_of(value)
+
+
+def as_number(name, value):
+    """value as a plain int or float; TypeError that names the argument."""
+    found = number(value)
+    if found is None:
+        raise refused(name, value, "ints or floats")
+    return found
 
 
 def has_floats(flat):
@@ -67,12 +93,12 @@ def has_floats(flat):
 def binary32(value, name):
     """A number rounded to binary32, as (mantissa, exponent): value = mantissa * 2**exponent."""
     try:
-        bits = struct.unpack("<I", struct.pack("<f", value))[0]
+        bits = struct.unpack("<I", struct.pack("<f", float(value)))[0]
     except OverflowError:  # CPython; MicroPython packs an infinity
         bits = 0x7F800000
     exponent = (bits >> 23) & 255
     if exponent == 255:
-        raise ValueError("%s: %r, wanted finite numbers within binary32" % (name, value))
+        raise ValueError("%s: %s, wanted finite numbers within binary32" % (name, shown(value)))
     mantissa = bits & 0x7FFFFF
     if exponent:
         mantissa |= 0x800000
@@ -86,7 +112,7 @@ def scaled(value, shift, name):
     mantissa, exponent = binary32(value, name)
     exponent -= shift
     if exponent >= 0:
-        return mantissa << min(exponent, 96)  # past 96 every caller's range is long left
+        return mantissa << min(exponent, 96)  # 2**96 is past every caller's range already
     return rounding_shift(mantissa, -exponent) if exponent > -32 else 0
 
 

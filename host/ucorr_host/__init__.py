@@ -1,4 +1,4 @@
-"""The desk side of ucorr: the NumPy reference, quantisation, and the simulator."""
+"""The host side of ucorr: the NumPy reference, quantisation, and the simulator."""
 
 from . import reference
 from .evaluate import Evaluation, evaluate

@@ -1,7 +1,7 @@
-"""Functions of one quantised number, from its scales: the range an activation leaves, and tables of 256 entries.
+"""Activation functions of one quantised number: their ranges, their rescalings, and their tables of 256 outputs.
 
-A Scale is (scale, zero_point), the scale a float32, real = scale * (q - zero_point). Each function does what TensorFlow
-Lite's reference kernel of that name does, to the bit; test_litert_ops.py holds every table against LiteRT's.
+A Scale is (scale, zero_point), the scale a float32, real = scale * (q - zero_point). Each function returns the bits of
+TensorFlow Lite's reference kernel of that name; test_litert_ops.py compares every table with LiteRT's.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ def activation_range(kind: str, output: Scale, dtype: Any) -> tuple[int, int]:
 
 
 def rescaling(kind: str, source: Scale, target: Scale, dtype: Any, alpha: float = 0.0) -> dict[str, int]:
-    """The words of reference.rescale for "quantize", "relu", "relu6", "relu_n1_to_1" and "leaky_relu".
+    """The options of reference.rescale for "quantize", "relu", "relu6", "relu_n1_to_1" and "leaky_relu".
 
-    alpha  slope of a leaky relu below 0. TFLite divides the scales as float32 but for QUANTIZE.
+    alpha  slope of a leaky relu below 0. TFLite divides the scales as float32, except for QUANTIZE.
     """
     (scale, zero_point), (out_scale, out_zero_point) = source, target
     ratio = float(np.float32(scale) / np.float32(out_scale))
-    words = {"input_zero_point": zero_point, "output_zero_point": out_zero_point}
+    options = {"input_zero_point": zero_point, "output_zero_point": out_zero_point}
     if kind == "leaky_relu":
         slope = float(np.float32(np.float32(scale) * np.float32(alpha)) / np.float32(out_scale))
-        words["negative_multiplier"], words["negative_shift"] = quantize_multiplier(slope)
+        options["negative_multiplier"], options["negative_shift"] = quantize_multiplier(slope)
     elif kind == "quantize":
         ratio = scale / out_scale
     else:
-        words["activation_min"], words["activation_max"] = activation_range(kind, target, dtype)
-    words["multiplier"], words["shift"] = quantize_multiplier(ratio)
-    return words
+        options["activation_min"], options["activation_max"] = activation_range(kind, target, dtype)
+    options["multiplier"], options["shift"] = quantize_multiplier(ratio)
+    return options
 
 
 def table(kind: str, source: Scale, target: Scale, dtype: Any = np.int8, alpha: float = 0.0) -> Table:

@@ -1,6 +1,6 @@
-"""One block of memory for all activations: which order of steps, and where each buffer lies, keeps it small.
+"""The memory plan of a network: best_order() returns an order of the steps, plan() the offset of each buffer.
 
-Nothing here knows what a step computes: it reads some buffers and writes one.
+A step here is only the buffers that it reads and the one that it writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SHUFFLES = 300  # orders of placing that are tried while the plan is above the l
 
 @dataclass(frozen=True)
 class Use:
-    """A step, as far as memory goes: buffers that it reads, the one it writes, inputs that it may write over."""
+    """The memory use of a step: buffers that it reads, the one it writes, inputs that it may write over."""
 
     reads: tuple[int, ...]
     writes: int
@@ -45,7 +45,7 @@ def aligned(size: int) -> int:
 
 
 def plan(sizes: Sequence[int], uses: Sequence[Use], inputs: Sequence[int], outputs: Sequence[int]) -> Plan:
-    """Where every buffer lies.
+    """The Plan: the offset of every buffer in one arena.
 
     sizes    bytes of each buffer
     uses     the steps, in an order in which they can run
@@ -69,7 +69,7 @@ def plan(sizes: Sequence[int], uses: Sequence[Use], inputs: Sequence[int], outpu
 
 
 def best_order(room: Sequence[int], uses: Sequence[Use], inputs: Sequence[int], outputs: Sequence[int]) -> list[int]:
-    """An order of the steps with the least peak of living bytes; the given one where that is too far to search.
+    """An order of the steps with the least peak of live bytes; the given order where the search exceeds STATES.
 
     The sets of finished steps are a graph; the best path is the one whose worst step is least: Dijkstra's algorithm
     with the maximum in place of the sum. A chain has one set per step, branches multiply them.
@@ -105,7 +105,10 @@ def best_order(room: Sequence[int], uses: Sequence[Use], inputs: Sequence[int], 
         for n, use in enumerate(uses):
             if n in done or not needs[n] <= done:
                 continue
-            over = any(alive.get(buffer) == 1 and room[buffer] == room[use.writes] for buffer in use.over)
+            over = any(
+                alive.get(buffer) == 1 and room[buffer] == room[use.writes] and buffer not in outputs
+                for buffer in use.over
+            )
             reached = max(worst, held + (0 if over else room[use.writes]))
             after = done | {n}
             if reached < seen.get(after, 1 << 62):
@@ -116,7 +119,7 @@ def best_order(room: Sequence[int], uses: Sequence[Use], inputs: Sequence[int], 
 
 
 def _lives(count: int, uses: Sequence[Use], inputs: Sequence[int], outputs: Sequence[int]) -> list[tuple[int, int]]:
-    """(first, last) of each buffer; what nobody touches lives nowhere, (0, -1)."""
+    """(first, last) use of each buffer, as places in the order; (0, -1) for a buffer that no step uses."""
     lives = [(0, -1)] * count
     for buffer in inputs:
         lives[buffer] = (-1, -1)
@@ -130,7 +133,7 @@ def _lives(count: int, uses: Sequence[Use], inputs: Sequence[int], outputs: Sequ
 
 
 def _written_over(room: Sequence[int], uses: Sequence[Use], outputs: Sequence[int]) -> list[int]:
-    """For each buffer the first of those that share its place: a step's output lies on an input that ends there."""
+    """For each buffer the first one that shares its place: an output may take the place of an input that ends there."""
     last = {buffer: n for n, use in enumerate(uses) for buffer in use.reads}
     merged = list(range(len(room)))
     for n, use in enumerate(uses):
@@ -169,7 +172,7 @@ def _placed(places: dict[int, tuple[int, int, int]], peak: int) -> tuple[dict[in
 
 
 def _best_fit(order: Sequence[tuple[int, tuple[int, int, int]]]) -> dict[int, int]:
-    """Each buffer in turn into the smallest gap, between those that live at the same time, that holds it."""
+    """Place each buffer in turn into the smallest sufficient gap between buffers that live at the same time."""
     offsets: dict[int, int] = {}
     placed: list[tuple[int, tuple[int, int, int]]] = []
     for buffer, (size, first, last) in order:

@@ -1,7 +1,7 @@
-"""What runs beside ucorr on the target: make a layer from a message, run it, answer.
+"""The server on the target: answer_to() makes a layer or network from a message, runs it and returns the answer.
 
 This file is read as text and executed under MicroPython (and imported under CPython), so
-it keeps to what both have. A message is a JSON object and some bytes, both ways.
+it uses only what both have. A message, and an answer, is a JSON object and some bytes.
 """
 
 import gc
@@ -19,7 +19,7 @@ except ImportError:
         from time import perf_counter_ns
 
         clock = ("microseconds", lambda: perf_counter_ns() // 1000, lambda end, start: end - start)
-    except ImportError:  # a firmware without clock; who knows a timer there sets (unit, read, elapsed)
+    except ImportError:  # a firmware without a clock; a caller that has a timer sets `clock` to (unit, read, elapsed)
         clock = ("microseconds", lambda: None, lambda end, start: None)
 
 try:
@@ -41,7 +41,7 @@ _kept = (None, None, None)  # a message that said "keep", its layer, what making
 
 
 def heap_used():
-    """Bytes of the heap in use, garbage collected; 0 on CPython, which doesn't tell."""
+    """Bytes of the heap in use after collecting garbage; 0 on CPython, which doesn't report them."""
     if not hasattr(gc, "mem_alloc"):
         return 0
     gc.collect()
@@ -56,7 +56,8 @@ def make(message, kernel):
     if message["layer"] == "Spec":
         if kernel is not None:
             options["weights"] = kernel
-        return ucorr.Layer(ucorr.Spec(**options), backend)
+        budget = options.pop("budget", None)
+        return ucorr.Layer(ucorr.Spec(**options), backend, budget)
     if kernel is not None:
         args[0] = kernel
     if message["layer"] == "Softmax":
@@ -75,6 +76,10 @@ def made(message, payload):
     if size:
         view = memoryview(payload)[:size]
         kernel = array("b", view if MICROPYTHON else bytes(view))  # MicroPython wraps bytes over 127, as wanted
+    # modules are there for all layers: they are no part of what one takes
+    getattr(ucorr, "Layer" if message["layer"] == "Spec" else message["layer"])
+    if message.get("backend"):
+        ucorr.backends.state(message["backend"])
     used = heap_used()
     unit, now, elapsed = clock
     start = now()
@@ -107,7 +112,7 @@ def solve(message, payload):
              (timed runs), locked (the timed runs happen under heap_lock()), keep (the same message
              will come again: keep the layer)
     payload  the input's bytes, or those of several inputs
-    returns  (answer, output bytes); the answer tells backend, out_shape, kernel, shift,
+    returns  (answer, output bytes); the answer has backend, out_shape, kernel, shift,
              worst_error, sizes, the best time of a run and the time to make the layer in the
              clock's unit, the heap kept by the layer in bytes (MicroPython) and whether all
              guard bytes are intact
@@ -173,24 +178,30 @@ def solve(message, payload):
     return answer, out
 
 
+def drop():
+    """Drop the layer kept by a "keep" message: in a function of its own, since a running frame keeps references."""
+    global _kept
+    if hasattr(_kept[1], "close"):
+        _kept[1].close()
+    _kept = (None, None, None)
+
+
 def solve_network(message, payload):
     """Run a network on one input; then, to profile it, step by step.
 
     message  network (bytes of its file, in front in payload) or path (of its file on the target), digest (of the file),
              backend, weights, locked (a run happens under heap_lock()), profile (whether to), target (which of several
              cores that this process emulates: their files may be the same)
-    returns  (answer, output bytes); the answer tells the steps as [name, output shape, MACs, time, backend],
+    returns  (answer, output bytes); the answer has the steps as [name, output shape, MACs, time, backend],
              the memory, labels, and what loading took
     """
     global _kept
     size = 0 if "path" in message else message["network"]
     key = {name: message.get(name) for name in ("digest", "backend", "weights", "target")}
     if _kept[0] != key:
-        if hasattr(_kept[1], "close"):
-            _kept[1].close()
-        _kept = (None, None, None)
+        drop()
         _, now, elapsed = clock
-        source = message.get("path") or bytearray(memoryview(payload)[:size])
+        source = message.get("path") or bytes(memoryview(payload)[:size])
         used = heap_used()
         start = now()
         net = ucorr.load(source, message.get("backend"), message.get("weights") or "auto")
@@ -214,7 +225,7 @@ def solve_network(message, payload):
 
 
 def framed_well(whole, view):
-    """Whether the bytes around a view, at most a few items off the middle, are still guard bytes."""
+    """Whether all bytes before and after a view, which starts `offset` after the first guard, are guard bytes."""
     rest = len(whole) - len(view)
     first = rest - GUARD  # guard and offset
     return whole[:first] == bytes([GUARD_BYTE]) * first and whole[-GUARD:] == bytes([GUARD_BYTE]) * GUARD
@@ -257,19 +268,19 @@ def trace(error):
 
 
 def serve(reader, writer):
-    """Answer messages until the reader ends. A frame: two 4-byte lengths, JSON, bytes."""
+    """Answer messages until the reader ends. A frame: two 4-byte lengths, the question's number, JSON, bytes."""
     import json
 
     while True:
-        head = reader.read(8)
-        if not head or len(head) < 8:
+        head = reader.read(12)
+        if not head or len(head) < 12:
             return
         size = int.from_bytes(head[:4], "little")
         message = json.loads(reader.read(size))
-        payload = reader.read(int.from_bytes(head[4:], "little"))
+        payload = reader.read(int.from_bytes(head[4:8], "little"))
         answer, data = answer_to(message, payload)
         text = json.dumps(answer).encode()
-        writer.write(len(text).to_bytes(4, "little") + len(data).to_bytes(4, "little"))
+        writer.write(len(text).to_bytes(4, "little") + len(data).to_bytes(4, "little") + head[8:])
         writer.write(text)
         writer.write(data)
         if hasattr(writer, "flush"):

@@ -1,4 +1,4 @@
-"""The boards that `ucorr forecast` knows: their cores, clocks and memories under stock MicroPython, and who says so.
+"""The table of boards for `ucorr forecast`: core, clock and memory under stock MicroPython, each with its source.
 
 Paths are those of MicroPython 1.25's source, numbers with # issues and pull requests of micropython/micropython. Where
 nobody has published a figure, its source begins with "estimate". `remark` says what the board's memory does to
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 class Board:
     """One board.
 
-    core         of compile.LEVELS; "any" where no machine code runs
+    core         of cores.names(); "any" where no machine code runs
     mhz          of its clock after a reset
     heap_bytes   of Python's heap that are free after boot; flash_bytes: of its file system
     """

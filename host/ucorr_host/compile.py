@@ -1,11 +1,12 @@
-"""A Network as a board has it: steps, one arena for all activations, packed weights, code for a core; one file.
+"""compile(), which turns a Graph into a Compiled: steps, one arena, packed weights and machine code for a core.
 
-A Compiled tells bytes, places and lives before anything is flashed; its to_bytes() are the file that
+A Compiled reports bytes, places and lifetimes before anything is flashed; its to_bytes() returns the file that
 firmware/ucorr/format.py describes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,26 +16,23 @@ import numpy as np
 import ucorr
 from numpy.typing import NDArray
 from ucorr import format as layout
+from ucorr.arguments import integer, one_of
+from ucorr.codegen import operators
+from ucorr.codegen.asm.assembler import AssemblerError
+from ucorr.codegen.cores import Core
 from ucorr.codegen.plan import Plan, select
-from ucorr.codegen.sums import Sum
-from ucorr.codegen.sums import refuses as sums_refuses
-from ucorr.ops import KINDS as OPS
-from ucorr.steps import FIRST
 
-from . import arena
-from .lower import IN_PLACE, WEIGHTED, Lowered, Step, lower
-from .network import Network
-from .reference.elementwise import softmax_table
+from . import arena, cores, record
+from .graph import Graph
+from .lower import WEIGHTED, Lowered, Step, lower
+from .operators import BY_KIND
 
 Ints = NDArray[Any]
-# The level of machine code (codegen/thumb_asm.py) for each core; "any" is packed on the board, when it is loaded.
-LEVELS = {"any": 0, "cortex-m0plus": 6, "cortex-m3": 6, "cortex-m4": 8, "cortex-m7": 8, "cortex-m33": 8}
-KINDS = {name: kind for kind, (name, _) in layout.FIELDS.items()}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A step with what the board needs for it.
+    """A step with its checked Spec or operator and its machine code.
 
     spec     of a layer, or None
     op       a layer without weights as ucorr.ops checks it, or None
@@ -45,7 +43,7 @@ class Part:
     step: Step
     spec: Any
     op: Any
-    code: Plan | Sum | None
+    code: Any
 
     @property
     def macs(self) -> int:
@@ -56,7 +54,24 @@ class Part:
         """Bytes of constants in the file: packed, or as they are."""
         if self.code:
             return self.code.weight_bytes
-        return sum(array.nbytes for array in _constants(self.step, self.spec).values())
+        return sum(map(len, self.constants.values()))
+
+    @property
+    def constants(self) -> dict[str, bytes]:
+        """The arrays of the file that the step's record names, by the field; constants among its inputs."""
+        if self.spec is None:
+            table = {"table_at": bytes(self.op.table)} if hasattr(self.op, "table") else {}
+            reads = {
+                f"input {n}": read.tobytes() for n, read in enumerate(self.step.reads) if not isinstance(read, int)
+            }
+            return table | reads
+        spec = self.spec
+        arrays: dict[str, Ints] = {"weights_at": np.array(spec.weights, np.int8)}
+        if spec.multiplier is not None:
+            arrays |= {"multiplier_at": np.array(spec.multiplier, np.int32), "shift_at": np.array(spec.shift, np.int8)}
+        if spec.bias:
+            arrays["bias_at"] = np.array(spec.bias, np.int64 if spec.accumulator == "int64" else np.int32)
+        return {name: array.tobytes() for name, array in arrays.items()}
 
     @property
     def scratch_bytes(self) -> int:
@@ -67,7 +82,7 @@ class Part:
 class Compiled:
     """parts in the order in which they run; plan places lowered.buffers in the arena."""
 
-    network: Network
+    network: Graph
     core: str
     lowered: Lowered
     parts: tuple[Part, ...]
@@ -79,7 +94,7 @@ class Compiled:
 
     @property
     def scratch_bytes(self) -> int:
-        """Of the greediest step of machine code; other backends tell theirs when they are loaded."""
+        """The most scratch that a step of machine code needs; other backends report theirs when the file is loaded."""
         return max((part.scratch_bytes for part in self.parts), default=0)
 
     @property
@@ -92,55 +107,67 @@ class Compiled:
         return list(dict.fromkeys(bytes(part.code.code) for part in self.parts if part.code))
 
     def to_bytes(self) -> bytes:
-        """The file."""
+        """The file. raises ValueError for a number that it has no room for"""
         return _Writer(self).file()
 
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file, in hexadecimal digits: what ucorr.load() takes as sha256."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
 
-def compile(network: Network, core: str = "any", budget: int | None = None) -> Compiled:
-    """A network for a core.
 
-    core    of LEVELS: "any" keeps weights as they are, a Cortex-M gets its machine code
+def compile(network: Graph, core: str = "any", budget: int | None = None) -> Compiled:
+    """The Compiled network for a core.
+
+    core    of cores.names(): "any" keeps weights as they are, another gets its machine code
     budget  None, or the most bytes that the packed weights of all layers may take: the smaller packing then goes to
             layers for which it saves most per multiply-accumulate, until they fit
-    raises  ValueError for an unknown core, a budget that nothing fits, and a network that no board can run
+    raises  ValueError for an unknown core, a budget that nothing fits, a network that no board can run, and one that
+            needs more than a file may ask for (ucorr.format.MOST)
     """
-    if core not in LEVELS:
-        raise ValueError(f"core: {core!r}, wanted one of {' '.join(LEVELS)}")
+    core = one_of("core", core, tuple(cores.names()))
+    row = cores.named(core) if core != cores.ANY else None
+    if budget is not None:
+        budget = integer("budget", budget, 0, 1 << 30)
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise ValueError(
             f"network: {len(network.inputs)} inputs and {len(network.outputs)} outputs, wanted one of each for a board"
         )
+    for label in network.labels:
+        if "\n" in label:
+            raise ValueError(f"labels: {label!r} with a newline, wanted a line for each class")
+        if any("\ud800" <= letter <= "\udfff" for letter in label):
+            raise ValueError(f"labels: {label!r} with half of a character, wanted UTF-8")
     lowered = lower(network)
-    uses = [arena.Use(step.buffers, step.writes, _over(step)) for step in lowered.steps]
-    plan = arena.plan([tensor.nbytes for tensor in lowered.buffers], uses, lowered.inputs, lowered.outputs)
+    sizes = [tensor.nbytes for tensor in lowered.buffers]
+    uses = [arena.Use(step.buffers, step.writes, _over(step, sizes)) for step in lowered.steps]
+    plan = arena.plan(sizes, uses, lowered.inputs, lowered.outputs)
+    layout.check_memory(plan.size)
     steps = [lowered.steps[n] for n in plan.order]
-    specs = [_spec(step.words) if step.kind == "layer" else None for step in steps]
+    specs = [_spec(step.options) if step.kind == "layer" else None for step in steps]
     ops = [_op(step) if step.kind != "layer" else None for step in steps]
-    codes: list[Plan | Sum | None] = list(_codes(specs, LEVELS[core], budget))
+    codes: list[Any] = list(_codes(specs, row, budget))
     for n, op in enumerate(ops):
-        if op is not None and LEVELS[core] and sums_refuses(op, LEVELS[core]) is None:
-            codes[n] = Sum(op, LEVELS[core])
+        kernel = None if op is None or row is None else operators.select(op, row)
+        if kernel is not None and not isinstance(kernel, str):
+            codes[n] = kernel.Kernel(op, row)
     parts = tuple(Part(*found) for found in zip(steps, specs, ops, codes, strict=True))
-    return Compiled(network, core, lowered, parts, plan)
+    compiled = Compiled(network, core, lowered, parts, plan)
+    layout.check_memory(compiled.scratch_bytes)
+    return compiled
 
 
-def _over(step: Step) -> tuple[int, ...]:
-    """The buffers that the step may write its output over."""
-    if step.kind not in IN_PLACE:
+def _over(step: Step, sizes: list[int]) -> tuple[int, ...]:
+    """The buffers that the step may write its output over: an input of its size, where it works item by item."""
+    if step.kind == "layer" or not BY_KIND[step.kind].made.in_place:
         return ()
-    if step.kind == "lookup":
-        return step.buffers
-    shapes = step.words["a_shape"], step.words["b_shape"]
-    whole = [max(m, n) for m, n in zip(*shapes, strict=True)]
-    return tuple(
-        read for read, shape in zip(step.reads, shapes, strict=True) if isinstance(read, int) and list(shape) == whole
-    )
+    return tuple(read for read in step.buffers if sizes[read] == sizes[step.writes])
 
 
-def _spec(words: dict[str, Any]) -> Any:
+def _spec(options: dict[str, Any]) -> Any:
     """The Spec of a layer step."""
-    given = {name: value for name, value in words.items() if name != "kernel"}
-    kernel = words["kernel"]
+    given = {name: value for name, value in options.items() if name != "kernel"}
+    kernel = options["kernel"]
     for name in ("bias", "multiplier", "shift"):
         if isinstance(given.get(name), np.ndarray):
             given[name] = given[name].tolist()
@@ -152,24 +179,19 @@ def _spec(words: dict[str, Any]) -> Any:
 
 def _op(step: Step) -> Any:
     """The layer without weights of a step, which raises ValueError for what a board would refuse."""
-    words = dict(step.words)
-    if step.kind == "softmax":
-        words = {"classes": words["shape"][1], "rows": words["shape"][0], "table": _constants(step, None)["table_at"]}
-    first = [words.pop("table")] if "table" in words else []
-    first += [words.pop(name) for name in FIRST[step.kind]]
     try:
-        return OPS[step.kind](*first, backend="portable", **words)
+        return BY_KIND[step.kind].make(step.options, "portable")
     except ValueError as error:
         raise ValueError(f"{step.op}: {error}") from None
 
 
-def _codes(specs: list[Any], level: int, budget: int | None) -> list[Plan | None]:
-    """The machine code of each layer that has one at the level, within the budget of all tables."""
-    found = [None if spec is None or not level else select(spec, level) for spec in specs]
+def _codes(specs: list[Any], core: Core | None, budget: int | None) -> list[Plan | None]:
+    """The machine code of each layer that has one on the core, within the budget of all tables."""
+    found = [None if spec is None or core is None else select(spec, core) for spec in specs]
     taken = [n for n, one in enumerate(found) if one is not None and not isinstance(one, str)]
     limits: dict[int, int | None] = dict.fromkeys(taken)
     if budget is not None:
-        sizes = {n: _sizes(found[n][0], specs[n], found[n][2]) for n in taken}  # type: ignore[index]
+        sizes = {n: _sizes(found[n][0], specs[n], found[n][1]) for n in taken}  # type: ignore[index]
         total = sum(size[0] for size in sizes.values())
         for n in sorted(taken, key=lambda n: (sizes[n][1] - sizes[n][0]) / specs[n].macs):  # the greatest saving first
             if total <= budget:
@@ -178,29 +200,20 @@ def _codes(specs: list[Any], level: int, budget: int | None) -> list[Plan | None
             total += sizes[n][1] - sizes[n][0]
         if total > budget:
             raise ValueError(f"budget: {budget} bytes, wanted at least the {total} of the smallest packing")
-    return [Plan(spec, level, limits[n]) if n in limits else None for n, spec in enumerate(specs)]
+    return [_code(spec, core, limits[n]) if n in limits else None for n, spec in enumerate(specs)]
+
+
+def _code(spec: Any, core: Core | None, budget: int | None) -> Plan | None:
+    """The machine code of a layer; None where the assembler finds an operand out of range that refuses() missed."""
+    try:
+        return Plan(spec, core, budget)
+    except AssemblerError:
+        return None
 
 
 def _sizes(module: Any, spec: Any, compact: bool) -> tuple[int, int]:
     """Bytes of a layer's table in the packing that it gets by itself, and in the smallest."""
     return module.table_bytes(spec, compact), min(module.table_bytes(spec, one) for one in module.packings(spec))
-
-
-def _constants(step: Step, spec: Any) -> dict[str, Ints]:
-    """The arrays that a step's words name, by the name of the word."""
-    if spec is not None:
-        bias_type = np.int64 if spec.accumulator == "int64" else np.int32
-        arrays: dict[str, Ints] = {"weights_at": np.array(spec.weights, np.int8)}
-        arrays["multiplier_at"] = np.array(spec.multiplier, np.int32)
-        arrays["shift_at"] = np.array(spec.shift, np.int8)
-        if spec.bias:
-            arrays["bias_at"] = np.array(spec.bias, bias_type)
-        return arrays
-    if step.kind == "lookup":
-        return {"table_at": step.words["table"]}
-    if step.kind == "softmax":
-        return {"table_at": softmax_table(step.words["multiplier"], step.words["shift"]).astype(np.int32)}
-    return {f"input {n}": read for n, read in enumerate(step.reads) if not isinstance(read, int)}
 
 
 class _Writer:
@@ -223,7 +236,7 @@ class _Writer:
         compiled = self.compiled
         records = b"".join(self.record(part) for part in compiled.parts)
         header = {
-            layout.LEVEL: LEVELS[compiled.core],
+            layout.CORE: cores.number_of(compiled.core),
             layout.ARENA: compiled.arena_bytes,
             layout.SCRATCH: compiled.scratch_bytes,
             layout.STEPS: len(compiled.parts),
@@ -234,6 +247,7 @@ class _Writer:
         labels = "".join(f"{label}\n" for label in compiled.network.labels).encode()
         header |= {layout.LABELS_AT: self.put(labels) if labels else 0, layout.LABELS: len(labels)}
         self.data += bytes(-len(self.data) % layout.ALIGNMENT)
+        layout.check_file(len(self.data))
         header[layout.SIZE] = len(self.data)
         self.data[: len(layout.MAGIC)] = layout.MAGIC
         for at, value in header.items():
@@ -244,26 +258,21 @@ class _Writer:
 
     def tensor(self, buffer: int, number: int) -> bytes:
         tensor = self.compiled.network.tensors[number]
+        layout.check_end(np.dtype(tensor.dtype).char, tensor.scale, tensor.zero_point, len(tensor.shape))
         place, dtype = self.compiled.plan.offsets[buffer], ord(np.dtype(tensor.dtype).char)
         shape = tensor.shape
         return struct.pack(f"<iIfii{len(shape)}i", place, dtype, tensor.scale, tensor.zero_point, len(shape), *shape)
 
     def record(self, part: Part) -> bytes:
-        """A step: kind, place of the output, places of the inputs, the kind's words."""
+        """A step: the row of its kind, place of the output, places of the inputs, fields."""
         step, offsets = part.step, self.compiled.plan.offsets
-        kind = "code" if part.code else step.kind
-        named = self.code_words(part) if part.code else self.words(part)
+        row = layout.Code if part.code else type(part.op) if part.op else layout.Layer
+        named = self.of_code(part) if part.code else self.of_layer(part)
         places = [offsets[read] if isinstance(read, int) else ~self.put(read.tobytes()) for read in step.reads]
-        words = [offsets[step.writes], len(places), *places]
-        for name, many in layout.fields(KINDS[kind]):
-            values = named[name]
-            values = list(values) if isinstance(values, (tuple, list)) else [values]
-            if many > 0 and len(values) != many:
-                raise ValueError(f"{kind}: {name} has {len(values)} words, wanted {many}")
-            words += [ord(value) if isinstance(value, str) else int(value) for value in values]
-        return struct.pack(f"<HH{len(words)}i", KINDS[kind], len(words), *words)
+        return record.encode(row, offsets[step.writes], places, named.__getitem__)
 
-    def code_words(self, part: Part) -> dict[str, Any]:
+    def of_code(self, part: Part) -> dict[str, Any]:
+        """The fields of machine code."""
         code = part.code
         assert code is not None
         op = part.spec or part.op
@@ -281,25 +290,14 @@ class _Writer:
             "macs": op.macs,
         }
 
-    def words(self, part: Part) -> dict[str, Any]:
-        step, spec = part.step, part.spec
-        found = {name: self.put(array.tobytes()) for name, array in _constants(step, spec).items()}
-        if spec is not None:
-            own = {name: getattr(spec, name) for name, _ in layout.fields(KINDS["layer"]) if hasattr(spec, name)}
-            own |= {"padding": sum(spec.padding, ()), "accumulator": int(spec.accumulator[3:])}
-            return {**own, "bias_at": 0, "rounding": ("once", "twice").index(spec.rounding) + 1, **found}
-        words = {**step.words, **found}
-        if "padding" in words:
-            words["padding"] = sum(words["padding"], ())
-        if step.kind == "softmax":
-            words["rows"], words["classes"] = words["shape"]
-        if step.kind == "pad":
-            front = 4 - len(words["shape"])
-            if front < 0:
-                raise ValueError(f"pad: {len(words['shape'])} dimensions, wanted at most 4")
-            words["shape"] = (1,) * front + tuple(words["shape"])
-            words["padding"] = (0,) * 2 * front + tuple(words["padding"])
-        for name in ("a_shape", "b_shape"):
-            if name in words:
-                words[name] = (1,) * (4 - len(words[name])) + tuple(words[name])
-        return words
+    def of_layer(self, part: Part) -> dict[str, Any]:
+        """The fields of a layer: its attributes, which are checked and padded, or its options where it keeps none."""
+        places = {name: self.put(piece) for name, piece in part.constants.items()}
+        if part.op:
+            names = (name for name, _ in layout.fields(type(part.op)))
+            return {**part.step.options, **{n: getattr(part.op, n) for n in names if hasattr(part.op, n)}, **places}
+        spec = part.spec
+        own = {name: getattr(spec, name) for name, _ in layout.fields(layout.Layer) if hasattr(spec, name)}
+        if spec.out_dtype == "i":  # the exact accumulator has no scale
+            own |= {"activation_min": 0, "activation_max": 0, "multiplier_at": 0, "shift_at": 0}
+        return {**own, "bias_at": 0, **places}

@@ -8,23 +8,8 @@ manual has no table (M33), get no estimate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .cores import Costs
 
-
-@dataclass(frozen=True)
-class Costs:
-    """Cycles: of a single load or store; of one right behind another; of filling the pipeline after a branch."""
-
-    access: int
-    next_access: int
-    refill: int
-
-
-TABLES = {
-    # a store is one cycle by itself; an address phase overlaps the data phase of the access before it
-    "cortex-m4": Costs(access=2, next_access=1, refill=2),
-    "cortex-m0plus": Costs(access=2, next_access=2, refill=1),
-}
 MANY = ("ldm", "stm", "push", "pop", "ldrd", "strd")
 
 

@@ -1,4 +1,4 @@
-"""Cortex-M cores for generated code: Unicorn runs it, every buffer between pages that nothing may touch.
+"""Emulated Cortex-M cores: Unicorn runs the generated code, with unmapped pages before and after every buffer.
 
 The targets cortex-m* of `simulate`: the firmware's own Python runs in this process, with a backend `thumb` whose code
 is executed on the emulated core. Layers that the backend refuses run on another one, as on a board.
@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import capstone
-import ucorr.backends
 import unicorn
-from ucorr.codegen.plan import Plan, select
-from ucorr.codegen.sums import Sum
-from ucorr.codegen.sums import refuses as sums_refuses
+from ucorr.backends import generated, generated_ops
 from unicorn import arm_const
 
-from . import board_side, cycles
-from .compile import LEVELS
+from . import cores, cycles, here
+from .cores import EMULATED
 from .micropython import TargetError
 
 PAGE = 4096
@@ -31,25 +27,8 @@ CHECKED = 256  # executions of an instruction whose alignment is checked; later 
 CODE, X, OUT, SCRATCH, TABLE, STACK, END = (0x1000_0000 * n for n in range(1, 8))
 
 
-@dataclass(frozen=True)
-class Core:
-    """A Cortex-M: Unicorn's model of it and the level of thumb_asm.py; a Cortex-M3 gets the code of a Cortex-M0."""
-
-    model: int
-    level: int
-
-
-CORES = {
-    "cortex-m0plus": Core(arm_const.UC_CPU_ARM_CORTEX_M0, LEVELS["cortex-m0plus"]),
-    "cortex-m3": Core(arm_const.UC_CPU_ARM_CORTEX_M3, LEVELS["cortex-m3"]),
-    "cortex-m4": Core(arm_const.UC_CPU_ARM_CORTEX_M4, LEVELS["cortex-m4"]),
-    "cortex-m7": Core(arm_const.UC_CPU_ARM_CORTEX_M7, LEVELS["cortex-m7"]),
-    "cortex-m33": Core(arm_const.UC_CPU_ARM_CORTEX_M33, LEVELS["cortex-m33"]),
-}
-
-
 class EmulatorError(Exception):
-    """An access outside the buffers, an instruction that the core lacks, a register that did not come back."""
+    """Raised for an access outside the buffers, a missing instruction, a callee-saved register that is not restored."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +45,8 @@ def _counts(code: bytes, core: str) -> tuple[int, int]:
     """Instructions and cycles of a block of code; no cycles for a core without a table."""
     engine = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
     instructions = [(found.mnemonic, found.op_str) for found in engine.disasm(code, 0)]
-    return len(instructions), cycles.estimate(cycles.TABLES[core], instructions) if core in cycles.TABLES else 0
+    costs = EMULATED[core].costs
+    return len(instructions), cycles.estimate(costs, instructions) if costs else 0
 
 
 @cache
@@ -97,7 +77,8 @@ class _Counter:
     def __init__(self, machine: unicorn.Uc, core: str, start: int) -> None:
         self.instructions = self.cycles = 0
         self._core, self._expected = core, start
-        self._refill = cycles.TABLES[core].refill if core in cycles.TABLES else 0
+        costs = EMULATED[core].costs
+        self._refill = costs.refill if costs else 0
         self._blocks: dict[int, tuple[int, int]] = {}
         machine.hook_add(unicorn.UC_HOOK_BLOCK, self._block)
 
@@ -135,7 +116,7 @@ def _load(core: str, code: bytes, views: list[memoryview], at_end: bool) -> tupl
     """(a core with code, buffers and stack in its memory, where the code begins, where each buffer does)."""
     # without UC_MODE_MCLASS, which makes a Cortex-M33 of every model
     machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
-    machine.ctl_set_cpu_model(CORES[core].model)
+    machine.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{EMULATED[core].model}"))
     read, both = unicorn.UC_PROT_READ, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
     places = []
     for base, view, access in zip((X, OUT, SCRATCH, TABLE), views, (read, both, both, read), strict=True):
@@ -165,7 +146,7 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
     for register, value in {**kept, **given, arm_const.UC_ARM_REG_SP: top, arm_const.UC_ARM_REG_LR: END | 1}.items():
         machine.reg_write(register, value)
     counter = _Counter(machine, core, start)
-    misaligned = [] if core == "cortex-m0plus" else _watch_words(machine, bytes(code), start)  # there Unicorn stops
+    misaligned = [] if EMULATED[core].aligned else _watch_words(machine, bytes(code), start)
     try:
         machine.emu_start(start | 1, END)
     except unicorn.UcError as error:
@@ -184,7 +165,7 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
     for place, view in list(zip(places, views, strict=True))[1:3]:
         view[:] = machine.mem_read(place, len(view))
     stack = bytes(machine.mem_read(STACK, STACK_BYTES))
-    spent = counter.cycles if core in cycles.TABLES else None
+    spent = counter.cycles if EMULATED[core].costs else None
     return Run(counter.instructions, spent, len(stack.lstrip(b"\xa5")))
 
 
@@ -193,9 +174,9 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
 _counted = SimpleNamespace(instructions=0, cycles=0, last_cycles=None, stack=0)
 
 
-def backend(core: str) -> dict[str, Any]:
+def backend(name: str) -> dict[str, Any]:
     """The modules `thumb`, `thumb_ops` and `thumb_code` of a core, with the contract of ucorr.backends."""
-    level = CORES[core].level
+    core = cores.named(name)
 
     class Code:
         """Code and table, called on the core: twice, its buffers once ending and once beginning at unmapped memory."""
@@ -204,48 +185,19 @@ def backend(core: str) -> dict[str, Any]:
             self.code, self.table = code, table
 
         def run(self, x: Any, out: Any, scratch: Any) -> None:
-            # copies: out may lie on x, or on the second input that stands where scratch does
+            # copies: out may be x, or the second input, which is passed in place of scratch
             x, second = bytes(memoryview(x).cast("B")), bytes(memoryview(scratch).cast("B"))
             for at_end in (True, False):
-                run = call(core, self.code, x, out, bytearray(second), self.table, at_end=at_end)
+                run = call(name, self.code, x, out, bytearray(second), self.table, at_end=at_end)
             _counted.instructions += run.instructions
             _counted.cycles += run.cycles or 0
             _counted.last_cycles = run.cycles
             _counted.stack = max(_counted.stack, run.stack)
 
-    class Emulated(Plan):
-        """A layer whose code runs on the core."""
-
-        def __init__(self, spec: Any, budget: int | None) -> None:
-            super().__init__(spec, level, budget)
-            self.run = Code(self.code, self.table).run
-
-    def refuses(spec: Any, budget: int | None = None) -> str | None:
-        found = select(spec, level, budget)
-        return found if isinstance(found, str) else None
-
-    def prepare(spec: Any, budget: int | None = None) -> Emulated:
-        return Emulated(spec, budget)
-
-    class EmulatedSum(Sum):
-        """A sum whose code runs on the core."""
-
-        typed = False
-
-        def __init__(self, op: Any) -> None:
-            super().__init__(op, level)
-            self._code = Code(self.code, self.table)
-
-        def run(self, sources: Any, out: Any) -> None:
-            self._code.run(sources[0], out, sources[1])
-
-    ops = SimpleNamespace(
-        refuses=lambda op, budget=None: sums_refuses(op, level), prepare=lambda op, budget=None: EmulatedSum(op)
-    )
     return {
-        "thumb": SimpleNamespace(LEVEL=level, refuses=refuses, prepare=prepare),
-        "thumb_ops": ops,
-        "thumb_code": SimpleNamespace(LEVEL=level, Code=Code),
+        "thumb": generated.Backend(core, Code),
+        "thumb_ops": generated_ops.Backend(core, Code),
+        "thumb_code": SimpleNamespace(CORE=core, Code=Code),
     }
 
 
@@ -258,19 +210,20 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
             lambda: (_counted.instructions, _counted.cycles),
             lambda end, start: tuple(m - n for m, n in zip(end, start, strict=True)),
         )
-    _counted.stack = 0
-    with patch.dict(ucorr.backends._modules, backend(target)), patch.object(board_side, "clock", clock):
-        answer, data = board_side.answer_to({**message, "target": target}, payload)
+    with here.turns.lock:
+        _counted.stack = 0
+        answer, data = here.answer({**message, "target": target}, payload, backend(target), clock)
+        stack, last_cycles = _counted.stack, _counted.last_cycles
     if "error" in answer:
         doing = f"{message.get('layer', 'code')} {message.get('name', '')}".strip()
         said = f"{answer['error']}: {answer['message']}\n{answer['traceback'].rstrip()}"
         raise TargetError(f"{doing} on {target}: {said}")
     answer["prepare_instructions"] = None  # this process's Python made the code
     if "network" in message:
-        answer["stack_bytes"] = _counted.stack
+        answer["stack_bytes"] = stack
     elif answer.get("backend") == "thumb":
-        answer["stack_bytes"] = _counted.stack
-        answer["cycles"] = _counted.last_cycles
+        answer["stack_bytes"] = stack
+        answer["cycles"] = last_cycles
     else:
         answer["instructions"] = None
     return answer, data

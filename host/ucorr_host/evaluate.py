@@ -1,4 +1,4 @@
-"""A data set through a network, in parts that an executor may take wherever it runs."""
+"""evaluate(), which runs a network on a data set, in parts that an executor may run in other threads or processes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from ucorr.spec import integer
+from ucorr.arguments import integer, refused
 
 from .network import Network
+from .reference.checks import array_of
 
 Ints = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What came out.
+    """The outputs of a data set, the class of each sample, and how many classes are correct.
 
     outputs   the network's integers (samples, ...), without the leading 1 of the output's shape
     classes   (samples,) int64: where each sample's output is greatest, the first of equal ones
@@ -59,9 +60,11 @@ def evaluate(
         raise ValueError(
             f"network: {len(network.inputs)} inputs and {len(network.outputs)} outputs, wanted one of each"
         )
-    integer("batch", batch, 1, 1 << 30)
-    samples = _samples(network, np.asarray(x))
-    wanted = None if labels is None else _labels(np.asarray(labels), len(samples))
+    batch = integer("batch", batch, 1, 1 << 30)
+    if executor is not None and not callable(getattr(executor, "map", None)):
+        raise refused("executor", executor, "one of concurrent.futures, or None")
+    samples = _samples(network, array_of("x", x))
+    wanted = None if labels is None else _labels(array_of("labels", labels), len(samples))
     parts = [samples[n : n + batch] for n in range(0, len(samples), batch)]
     mapped = map if executor is None else executor.map
     outputs = np.concatenate(list(mapped(_run, [network] * len(parts), parts)))

@@ -1,8 +1,8 @@
 """Exact integer sums at the speed of BLAS: grouped cross-correlation of padded, centred integers.
 
-BLAS multiplies floats only. A float holds every integer up to 2**(bits of its mantissa), so as long
-as a bound proves that no partial sum passes that, float sums are exact in whatever order they
-are taken; beyond, the sums are int64, and beyond those the problem is refused.
+BLAS multiplies floats only. A float holds every integer up to 2**(bits of its mantissa), so while
+a bound proves that no partial sum exceeds that, float sums are exact in any order. Larger
+sums are taken in int64; sums that can exceed 63 bits raise ValueError.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def _add_planes(windows: Ints, kernel: Ints, out: Ints) -> None:
 
 
 def _multiply_patches(windows: Ints, kernel: Ints, out: Ints) -> None:
-    """Any channels: windows as rows of a matrix, times the kernel as columns, group by group; as _add_planes."""
+    """Any number of channels: windows as rows of a matrix, times the kernel as columns, group by group; parameters as
+    _add_planes'."""
     groups, outputs = kernel.shape[:2]
     taps = kernel[0, 0].size
     columns = kernel.reshape(groups, outputs, taps).transpose(0, 2, 1)

@@ -1,10 +1,10 @@
-"""A float network: layers in a row, as a framework's export has them, and what they compute in NumPy.
+"""FloatNetwork: a sequence of float layers, as a framework exports them, computed in NumPy.
 
-It says what a network means before it is quantised; quantize_network.py makes the integers. Layouts are TensorFlow
+It is the network before quantisation; quantize_network.py makes the integers. Layouts are TensorFlow
 Lite's: activations (samples, height, width, channels), kernels (out, height, width, in), of a depthwise layer
 (1, height, width, channels * m), of a dense one (out, in).
 
-Each layer has two methods: out_shape(shape) checks and tells the shape of one sample's output, run(x) computes it for
+Each layer has two methods: out_shape(shape) checks and returns the shape of one sample's output, run(x) computes it for
 many, as float64.
 """
 
@@ -17,26 +17,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from ucorr.spec import integer, one_of, pair
+from ucorr.arguments import dimensions, integer, items_of, one_of, pair, refused, shown
 
 from .activations import RANGES
 from .exact import extent_of
+from .reference.checks import reals
 from .reference.layers import check_kernel_fits, pads_of
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, ...]
-
-
-def floats(name: str, value: ArrayLike, ndim: int | None = None) -> Floats:
-    """value as finite float64s of ndim dimensions, None: of any. raises TypeError, ValueError naming it"""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: dtype {array.dtype}, wanted real numbers")
-    if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name}: {array.ndim} dimensions, wanted {ndim}")
-    if array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"{name}: shape {array.shape}, wanted finite numbers, at least one")
-    return array.astype(np.float64)
+MOST_DIMENSIONS = 8  # of a sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +41,9 @@ class _Weighted:
     dimensions = 4
 
     def __post_init__(self) -> None:
-        kernel = floats("kernel", self.kernel, self.dimensions)
+        kernel = reals("kernel", self.kernel, self.dimensions)
         channels = kernel.shape[self.axis]
-        bias = floats("bias", np.zeros(channels) if self.bias is None else self.bias, 1)
+        bias = reals("bias", np.zeros(channels) if self.bias is None else self.bias, 1)
         if bias.shape != (channels,):
             raise ValueError(f"bias: shape {bias.shape}, wanted ({channels},), one per output channel")
         one_of("activation", self.activation, tuple(RANGES))
@@ -82,7 +72,7 @@ class Dense(_Weighted):
 
 @dataclass(frozen=True, eq=False)
 class Conv2D(_Weighted):
-    """Convolutional layer: equation (d) of DESIGN.md in floats; words as reference.conv2d's."""
+    """Convolutional layer: equation (d) of DESIGN.md in floats; options as reference.conv2d's."""
 
     stride: Any = (1, 1)
     padding: Any = "valid"
@@ -172,13 +162,13 @@ class Reshape:
     shape: Any
 
     def out_shape(self, shape: Shape) -> Shape:
-        wanted = tuple(integer("shape", extent, 1, 1 << 24) for extent in self.shape)
+        wanted = dimensions("shape", self.shape, 1, MOST_DIMENSIONS)
         if math.prod(wanted) != math.prod(shape):
             raise ValueError(f"shape: {wanted}, wanted one of the {math.prod(shape)} items of {shape}")
         return wanted
 
     def run(self, x: Floats) -> Floats:
-        return x.reshape(len(x), *self.shape)
+        return x.reshape(len(x), *dimensions("shape", self.shape, 1, MOST_DIMENSIONS))
 
 
 @dataclass(frozen=True)
@@ -195,13 +185,14 @@ class Softmax:
 
 @dataclass(frozen=True)
 class Add:
-    """The sum of the layer in front and an earlier one, `of` by its number in layers; -1: the network's input."""
+    """The previous layer's output plus an earlier one's, `of` by its number in layers; -1: the network's input."""
 
     of: int
     activation: str = "none"
 
     def __post_init__(self) -> None:
         one_of("activation", self.activation, tuple(RANGES))
+        object.__setattr__(self, "of", integer("of", self.of, -1, 1 << 24))
 
     def out_shape(self, shape: Shape, other: Shape) -> Shape:
         if shape != other:
@@ -230,9 +221,16 @@ class FloatNetwork:
     shapes: tuple[Shape, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        shape = tuple(integer("input_shape", extent, 1, 1 << 24) for extent in self.input_shape)
-        if not shape or not self.layers:
-            raise ValueError(f"layers: {len(self.layers)} on {shape}, wanted one or more, on one dimension or more")
+        shape = dimensions("input_shape", self.input_shape, 1, MOST_DIMENSIONS)
+        for name, wanted in (("layers", "one layer or more"), ("labels", "names")):
+            items = items_of(getattr(self, name))
+            if items is None:
+                raise refused(name, getattr(self, name), wanted)
+            object.__setattr__(self, name, tuple(items))
+        if not self.layers:
+            raise ValueError(f"layers: 0 on {shape}, wanted one or more")
+        if not all(isinstance(label, str) for label in self.labels):
+            raise TypeError(f"labels: {shown(tuple(self.labels))}, wanted names")
         shapes = [shape]
         for n, layer in enumerate(self.layers):
             try:
@@ -246,7 +244,7 @@ class FloatNetwork:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layers[{n}]: {error}") from None
         object.__setattr__(self, "input_shape", shape)
-        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
         object.__setattr__(self, "shapes", tuple(shapes))
 
     def run(self, x: ArrayLike) -> Floats:
@@ -256,7 +254,7 @@ class FloatNetwork:
 
     def values(self, x: ArrayLike) -> Iterator[Floats]:
         """The samples, then the output of each layer. raises ValueError or TypeError naming x"""
-        value = floats("x", x, len(self.input_shape) + 1)
+        value = reals("x", x, len(self.input_shape) + 1)
         if value.shape[1:] != self.input_shape:
             raise ValueError(f"x: shape {value.shape}, wanted samples of shape {self.input_shape}")
         wanted = {layer.of for layer in self.layers if isinstance(layer, Add)}
@@ -276,7 +274,7 @@ def _image(shape: Shape) -> tuple[int, int, int]:
 
 
 def _stride(layer: Any) -> tuple[int, int]:
-    return pair("stride", layer.size if layer.stride is None else layer.stride, 1, 65535)
+    return pair("stride", getattr(layer, "size", None) if layer.stride is None else layer.stride, 1, 65535)
 
 
 def _slid(name: str, layer: Any, size: tuple[int, int], extent: tuple[int, int]) -> tuple[int, int]:

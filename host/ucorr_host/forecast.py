@@ -1,11 +1,11 @@
-"""What a network will take on a board that is not at hand: whether it fits, which layer is the peak, how long it runs.
+"""forecast(), an estimate for a board: whether a network fits, which layer needs most memory, how long it runs.
 
 Memory is counted from the compiled network and from what the emulated boards showed for the package itself; time from
-instructions that ran in Unicorn. All of it is an estimate: no board of boards.py has been measured. A heap in many
-pieces may hold less than its free bytes; keyword spotting left 22 kB of an emulated board's, streamed.
+instructions that ran in Unicorn. All of it is an estimate: no board of boards.py has been measured. A fragmented
+heap may hold less than its free bytes; keyword spotting, streamed, left 22 kB free on an emulated board.
 
-    heap, in RAM    package + a bit for each step + arena + scratch + the file (with machine code: tables and code)
-    heap, streamed  package + a bit for each step + arena + scratch + code + the largest table
+    heap, in RAM    package + STEP bytes per step + arena + scratch + the file (with machine code: tables and code)
+    heap, streamed  package + STEP bytes per step + arena + scratch + code + the largest table
     time            (cycles of machine code, of viper, of Python between steps, of reading what is streamed) / clock
 
 Without machine code ("any") viper packs the weights into the heap beside the file, or, streamed, without it.
@@ -16,9 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from . import cores
 from .boards import Board
-from .compile import LEVELS, Compiled, Part, compile
+from .compile import Compiled, Part, compile
 from .network import Network
+from .operators import BY_KIND
 from .simulator import LayerRun, simulate
 from .summary import kind
 
@@ -27,28 +29,21 @@ PACKAGE = 23_000  # ucorr
 NETWORK = 13_500  # ucorr.load: network, steps, format
 CODE = 1_700  # thumb_code: machine code of a file
 VIPER = 15_600  # layers without machine code
-OPS = 22_200  # layers without weights: ops and viper_ops
+OPS = 22_200  # layers without weights: at most, with all files of ops and of viper, of which a network needs a few
 STEP = {True: 600, False: 1_900}  # the objects of a step, as machine code or not
 VIPER_SCRATCH = 8_192  # at which viper ends a strip
 
 # The package as .mpy files in a file system with blocks of 4 kB, rounded up.
-PACKAGE_FILES = 256 * 1024
+PACKAGE_FILES = 336 * 1024
 
-# Instructions of viper on the emulated Cortex-M4: the README's layers a to i are MACs * VIPER_MAC + outputs *
-# VIPER_OUTPUT within a quarter; layers without weights by output item, a pool by item that it reads.
+# Instructions of viper on the emulated Cortex-M4: layers a to i of docs/benchmarks.md are MACs * VIPER_MAC + outputs *
+# VIPER_OUTPUT within a quarter; those of layers without weights are in operators.py.
 VIPER_MAC, VIPER_OUTPUT = 11.5, 220
-VIPER_ITEM = {
-    "add": 880, "sub": 880, "mul": 400, "lookup": 31, "softmax": 450, "pad": 32, "concatenate": 38, "expand": 17,
-    "max_pool2d": 85, "average_pool2d": 90,
-}  # fmt: skip
 STEP_INSTRUCTIONS = 5_000  # of Python around each step
 READ_INSTRUCTIONS = 60  # for each byte of a table that is streamed, from a disk in memory
-CYCLES = 1.5  # of an instruction of viper or of the interpreter: what it is for machine code, in the README's tables
+CYCLES = 1.5  # of an instruction of viper or of the interpreter: what it is for machine code, in docs/benchmarks.md
 
 LEAST = {"ram": "in RAM", "stream": "streamed"}  # which way takes the least heap
-
-# The core whose table of cycles (cycles.py) is used; level 8 is the same code on each of its cores.
-COUNTED = {6: "cortex-m0plus", 8: "cortex-m4"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ class Forecast:
 
 
 def forecast(network: Network, board: Board) -> Forecast:
-    """What a network takes on a board.
+    """The Forecast of a network on a board.
 
     raises  ValueError for a network that no board can run, TargetError where the emulator is missing
     """
@@ -120,8 +115,8 @@ def packed_by_viper(spec: Any) -> int:
 
 
 def viper_scratch(spec: Any) -> int:
-    """About the bytes of scratch of a layer on viper: columns of all output positions, the rows through which windows
-    slide, a sum per position and channel, as far as a strip goes."""
+    """An estimate of a layer's scratch bytes on viper: the columns of all output positions, the bytes that windows
+    slide through, an accumulator per position and channel; at most that of a strip."""
     item = 2 if spec.dtype in "hH" else 1
     height, width, _ = spec.out_shape
     out, kernel_rows, _, depth = spec.kernel_shape
@@ -135,7 +130,7 @@ def _heap(compiled: Compiled, file_bytes: int, *, stream: bool) -> dict[str, int
     parts = compiled.parts
     viper = [part for part in parts if part.code is None and part.spec is not None]
     others = [part for part in parts if part.code is None and part.spec is None]
-    package = PACKAGE + NETWORK + (CODE if LEVELS[compiled.core] else 0)
+    package = PACKAGE + NETWORK + (CODE if cores.number_of(compiled.core) else 0)
     package += (VIPER if viper else 0) + (OPS if others else 0)
     weights = sum(packed_by_viper(part.spec) for part in viper)
     if stream:
@@ -172,10 +167,8 @@ def _peak(compiled: Compiled, stream: bool) -> dict[str, Any]:
 
 def _runs(network: Network, compiled: Compiled) -> list[LayerRun] | None:
     """What the emulated core counted for each step, on random input; None where no machine code runs."""
-    level = LEVELS[compiled.core]
-    if not level:
-        return None
-    return simulate(network, network.random_input(), COUNTED[level]).layers
+    counted = cores.counted_on(compiled.core)
+    return simulate(network, network.random_input(), counted).layers if counted else None
 
 
 def _cycles(compiled: Compiled, runs: list[LayerRun] | None, *, stream: bool) -> dict[str, int]:
@@ -193,10 +186,7 @@ def viper_instructions(part: Part) -> int:
     """Of a step without machine code."""
     if part.spec is not None:
         return round(VIPER_MAC * part.spec.macs + VIPER_OUTPUT * part.spec.output_length)
-    items = part.op.output_length
-    if part.step.kind in ("max_pool2d", "average_pool2d"):
-        items *= part.step.words["size"][0] * part.step.words["size"][1]
-    return VIPER_ITEM[part.step.kind] * items
+    return BY_KIND[part.step.kind].instructions(part.op)
 
 
 def _sentences(board: Board, found: dict[str, Any], way: str) -> tuple[str, ...]:
@@ -215,7 +205,7 @@ def _sentences(board: Board, found: dict[str, Any], way: str) -> tuple[str, ...]
     if not found["flash_fits"]:
         flash += f", which does not hold the package of about {PACKAGE_FILES:,} as well: both want an SD card"
     spent = ", ".join(f"{what} {count:,}" for what, count in found["cycles"].items())
-    table = COUNTED.get(LEVELS[board.core], "")
+    table = cores.counted_on(board.core)
     counted = f"counted as on a {table}, from its manual" if table else "counted as viper is on a cortex-m4"
     return (
         f"{board.name} ({board.chip}, {board.core}, {board.mhz} MHz): {first}",

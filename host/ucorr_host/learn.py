@@ -6,9 +6,9 @@ and what is solved has as many unknowns as the kernel has weights, however large
 
     G = sum a a' - (sum a)(sum a)' / n,  c = sum a y' - (sum a)(sum y)' / n,  G k = c,  bias = (sum y - (sum a)' k) / n
 
-(without a bias the products of sums stay away). Items are taken less a whole number near their mean first; of integers
-all sums are then small and exact. Eigenvectors of G whose eigenvalue is nothing beside the greatest are directions that
-no patch looks into: k has no part of them, which is the solution of minimum norm.
+(without a bias the products of sums are absent). Items are taken less a whole number near their mean first; of integers
+all sums are then small and exact. Eigenvectors of G whose eigenvalue is negligible beside the greatest are directions
+that no patch has: k has no component along them, which is the solution of minimum norm.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from ucorr.spec import pair
+from ucorr.arguments import flag, pair
 
-from .float_network import floats
-from .quantize import quantize_kernel
+from .quantize import bits_of, quantize_kernel
+from .reference.checks import array_of, reals
 from .reference.layers import Pads, pads_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[Any]
 ITEMS = 1 << 20  # of a block of patches: 8 MB
 MOST_BIAS = 2**31 - 1
+MOST_SHIFT = 30
+MOST = 2.0**60  # of x and y: what is computed of them stays within floats
 COARSER = 7  # shifts above the finest that are tried: down to weights of one bit
 
 
@@ -92,14 +94,19 @@ def learn_kernel(
     Of the integers that `bits` allow those are taken whose outputs have the least worst error; of equally good ones the
     coarsest, so that weights that are small whole multiples of a power of two come out as those.
     """
-    taken_x, taken_y = np.asarray(x), np.asarray(y)
+    taken_x, taken_y = array_of("x", x), array_of("y", y)
+    bias, bits = flag("bias", bias), bits_of(bits)
     grey = taken_x.ndim == 2
     if taken_x.ndim not in (2, 3, 4) or taken_y.ndim != taken_x.ndim:
         raise ValueError(
             f"y: {taken_y.ndim} dimensions beside x's {taken_x.ndim}, wanted both (h, w), (h, w, channels) or"
             " (samples, h, w, channels)"
         )
-    inputs, outputs = floats("x", taken_x), floats("y", taken_y)
+    inputs, outputs = reals("x", taken_x), reals("y", taken_y)
+    for name, values in (("x", inputs), ("y", outputs)):
+        reach = float(np.abs(values).max())
+        if reach > MOST:
+            raise ValueError(f"{name}: reaches {reach:g}, wanted at most 2**60")
     whole = taken_x.dtype.kind in "iub" and taken_y.dtype.kind in "iu"
     if grey:
         inputs, outputs = inputs[..., None], outputs[..., None]
@@ -225,10 +232,16 @@ def _best_integers(
     the least squared error, then the coarser shift, then no bias.
     limits  of y where outputs are rounded to integers, else None
     """
+    limit, steepest, most = (1 << (bits - 1)) - 1, float(np.abs(kernel).max()), float(np.abs(offset).max())
+    if steepest >= limit * 2.0**MOST_SHIFT or most >= MOST_BIAS * 2.0**MOST_SHIFT:
+        raise ValueError(
+            f"y: a kernel up to {steepest:g} and a bias of {most:g} make it of x, wanted less than {limit} * 2**30 and"
+            " 2**61"
+        )
     _, finest = quantize_kernel(kernel, bits)
-    while np.abs(offset).max() * 2.0**-finest >= MOST_BIAS:
+    while most * 2.0**-finest >= MOST_BIAS:
         finest += 1
-    shifts = range(finest, min(finest + COARSER, 30) + 1)
+    shifts = range(finest, min(finest + COARSER, MOST_SHIFT) + 1)
     columns = [kernel.astype(np.float64), *(_whole(kernel, shift) for shift in shifts)]
     tried = [
         (n, shift, constant) for n, shift in enumerate(shifts, 1) for constant in (_whole(offset, shift), offset * 0)

@@ -1,4 +1,4 @@
-"""Named problems: the set that `ucorr verify` runs on a board, and the layers of the benchmarks.
+"""The named test cases that `ucorr verify` runs on a board, and the layers of the benchmarks.
 
 All numbers come from seeded generators, so a name means the same bits everywhere.
 """
@@ -28,7 +28,7 @@ def _problem(name: str, layer: str, kernel: Any, shape: Any, x_shape: Any, **opt
 
 
 def _tflite(channels: int, shift: int, **more: Any) -> dict[str, Any]:
-    """Words of an int8 layer as TFLite quantises it, with a multiplier and shift per channel."""
+    """Options of an int8 layer as TFLite quantises it, with a multiplier and shift per channel."""
     rng = np.random.default_rng([channels, -shift])
     return {
         "dtype": "b",
@@ -42,24 +42,24 @@ def _tflite(channels: int, shift: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def _once(channels: int, shift: int) -> dict[str, Any]:
-    """Words of a layer that rounds once, with a shift so short that one output in ten would be another by rounding
-    twice."""
-    return _tflite(channels, shift, bias=list(range(channels)), rounding="once")
+def _single(channels: int, shift: int) -> dict[str, Any]:
+    """Options of a layer with single rounding, its shift so small that double rounding would change one output in
+    ten."""
+    return _tflite(channels, shift, bias=list(range(channels)), rounding="single")
 
 
 def _small(*shape: int) -> Any:
-    """A kernel for such a shift: its accumulators fit 8 bits nearly as they are."""
+    """A kernel for the short shift of _single(): small weights, so that accumulators nearly fit 8 bits."""
     return np.random.default_rng(shape).integers(-1, 2, shape)
 
 
 def everything() -> list[Problem | OpProblem]:
-    """The problems of `ucorr verify`, with weights and without."""
+    """All test cases of `ucorr verify`, with weights and without."""
     return [*named(), *named_ops()]
 
 
 def named() -> list[Problem]:
-    """Problems of layers with weights: every layer, type, border and arithmetic, in small."""
+    """The test cases of layers with weights: every layer, type, border and arithmetic, in small sizes."""
     image: dict[str, Any] = {"dtype": "B", "out_dtype": "b", "shift": -3}
     signal: dict[str, Any] = {"dtype": "h", "out_dtype": "h", "multiplier": 1518500250}
     around = ((2, 2), (2, 2))
@@ -111,16 +111,16 @@ def named() -> list[Problem]:
         ("depthwise x2", "DepthwiseConv2D", (1, 3, 3, 8), (7, 6, 4), (7, 6, 4), _tflite(8, -7)),
         ("dense", "Dense", (10, 64), None, (64,), _tflite(10, -9)),
         ("dense long", "Dense", (4, 500), None, (500,), _tflite(4, -11)),
-        ("dense once", "Dense", _small(40, 8), None, (8,), _once(40, -2)),
+        ("dense single", "Dense", _small(40, 8), None, (8,), _single(40, -2)),
         (
-            "conv once",
+            "conv single",
             "Conv2D",
             _small(8, 2, 2, 2),
             (6, 7),
             (6, 7, 2),
-            {**_once(8, -2), "shift": [-3, -2, -1, 0, 1, -3, -2, -1], "padding": "same"},
+            {**_single(8, -2), "shift": [-3, -2, -1, 0, 1, -3, -2, -1], "padding": "same"},
         ),
-        ("depthwise once", "DepthwiseConv2D", _small(1, 3, 3, 4), (7, 6, 4), (7, 6, 4), _once(4, -3)),
+        ("depthwise single", "DepthwiseConv2D", _small(1, 3, 3, 4), (7, 6, 4), (7, 6, 4), _single(4, -3)),
     ]
     return [_problem(*row[:5], **row[5]) for row in rows]
 

@@ -1,7 +1,7 @@
-"""Problems: a layer in the user's own words, an input, and the output the reference wants.
+"""Problem, a test case: a layer as a user makes it, an input, and the output that the reference gives.
 
 The tests draw them, `ucorr verify` sends the named ones to a board, the demo makes its own
-from a photograph. One place turns a board layer's words into a call of `reference`.
+from a photograph. One place turns a board layer's options into a call of `reference`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import ucorr
 from numpy.typing import NDArray
 from ucorr.codegen.plan import select
 
-from . import reference
+from . import cores, reference
 from .quantize import quantize_kernel
 
 LAYERS = ("Correlate2D", "Correlate1D", "Conv2D", "DepthwiseConv2D", "Dense")
 ONE_CHANNEL = ("Correlate2D", "Correlate1D")
-LEVEL = "getattr(ucorr.backends.probe('thumb'), 'LEVEL', None)"  # of a target's machine code, evaluated there
-ONLY_BOARD = ("dtype", "pitch")  # words that the reference does not need
+# the name of a target's core, None where no machine code runs; evaluated there
+CORE = "getattr(getattr(ucorr.backends.probe('thumb_code'), 'CORE', None), 'name', None)"
+ONLY_BOARD = ("dtype", "pitch")  # options that the reference does not need
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Problem:
     kernel   ints or floats in the layer's own layout
     shape    what the class takes second: (height, width), length, (height, width, channels);
              None for Dense
-    options  keywords of the layer
+    options  of the layer, by name
     x        integers of options["dtype"], one sample; with a pitch the frame from the window's
              first item on, flat or (height, pitch)
     """
@@ -50,7 +51,7 @@ class Problem:
         return str(self.options.get("out_dtype", "i"))
 
     def make(self, backend: str | None = None) -> Any:
-        """The layer, made on the desk."""
+        """The layer, made on the host."""
         return getattr(ucorr, self.layer)(*self._arguments(), backend=backend, **self.options)
 
     def message(self, backend: str | None, **more: Any) -> dict[str, Any]:
@@ -67,10 +68,12 @@ class Problem:
     def _arguments(self) -> list[Any]:
         return [self.kernel.tolist()] if self.shape is None else [self.kernel.tolist(), self.shape]
 
-    def taken_by(self, backend: str, level: int | None) -> bool:
-        """Whether a backend takes the layer where the backend can run; `thumb` leaves some shapes to others,
-        which ones depends on the level (of thumb_asm.py), which its module on the target tells as LEVEL."""
-        return backend != "thumb" or not isinstance(select(self.make("portable").spec, level), str)
+    def taken_by(self, backend: str, core: str | None) -> bool:
+        """Whether a backend takes the layer, provided that the backend can run. `thumb` refuses some shapes; which ones
+        depends on the core, named by CORE."""
+        if backend != "thumb":
+            return True
+        return core is not None and not isinstance(select(self.make("portable").spec, cores.named(core)), str)
 
     def payload(self) -> bytes:
         """The input's bytes."""
@@ -78,19 +81,19 @@ class Problem:
 
     def expected(self) -> NDArray[Any]:
         """What the reference computes, of the layer's out_shape and out_dtype."""
-        words = {k: v for k, v in self.options.items() if k not in ONLY_BOARD and v is not None}
-        out_dtype = words.get("out_dtype", "i")
-        words["out_dtype"] = np.dtype(out_dtype)
+        given = {k: v for k, v in self.options.items() if k not in ONLY_BOARD and v is not None}
+        out_dtype = given.get("out_dtype", "i")
+        given["out_dtype"] = np.dtype(out_dtype)
         kernel = self.kernel
         if kernel.dtype.kind == "f":
-            kernel, words = self._quantized(words)
+            kernel, given = self._quantized(given)
         if out_dtype == "i":
-            words.pop("shift", None)
+            given.pop("shift", None)
         else:
-            words.setdefault("shift", 0)
-            if "accumulator" not in words:
-                words["accumulator"] = "int64" if self.x.dtype.itemsize == 2 else "int32"
-        bias = words.pop("bias", None)
+            given.setdefault("shift", 0)
+            if "accumulator" not in given:
+                given["accumulator"] = "int64" if self.x.dtype.itemsize == 2 else "int32"
+        bias = given.pop("bias", None)
         if bias is not None:
             bias = np.array(bias, np.int64)
         x = self._window()
@@ -101,7 +104,7 @@ class Problem:
             "DepthwiseConv2D": reference.depthwise_conv2d,
             "Dense": reference.dense,
         }[self.layer]
-        return call(x, kernel, bias, **words)
+        return call(x, kernel, bias, **given)
 
     def _window(self) -> NDArray[Any]:
         """The image that a pitch cuts out of its frame; without a pitch the input itself."""
@@ -114,7 +117,7 @@ class Problem:
         rows = np.lib.stride_tricks.sliding_window_view(items, width * int(np.prod(form, dtype=int)))
         return rows[: (height - 1) * pitch + 1 : pitch].reshape(height, width, *form)
 
-    def _quantized(self, words: dict[str, Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+    def _quantized(self, given: dict[str, Any]) -> tuple[NDArray[Any], dict[str, Any]]:
         """The ints that a float kernel becomes, channel by channel, and the shift they bring."""
         bits = 16 if self.layer in ONE_CHANNEL and self.x.dtype.itemsize == 2 else 8
         axis = {"DepthwiseConv2D": -1, "Conv2D": 0, "Dense": 0}.get(self.layer)
@@ -122,7 +125,7 @@ class Problem:
         parts = [quantize_kernel(channel, bits=bits) for channel in channels]
         kernel = parts[0][0] if axis is None else np.stack([ints for ints, _ in parts], axis=axis)
         shifts = [shift for _, shift in parts]
-        return kernel, {**words, "shift": shifts[0] if axis is None else shifts}
+        return kernel, {**given, "shift": shifts[0] if axis is None else shifts}
 
 
 def packed(message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
@@ -143,7 +146,7 @@ def packed(message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], byt
         return message, payload
     weights = kernel.astype(np.int8).tobytes()
     slim["kernel_bytes"] = len(weights)
-    slim["kernel_digest"] = zlib.crc32(weights)  # tells messages apart that differ in nothing else
+    slim["kernel_digest"] = zlib.crc32(weights)  # distinguishes messages that are equal otherwise
     return slim, weights + payload
 
 

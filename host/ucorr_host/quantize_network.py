@@ -20,14 +20,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from ucorr.spec import integer, pair
+from ucorr.arguments import integer, items_of, one_of, pair, refused, shown
 
 from . import activations
 from . import float_network as layers
 from .exact import extent_of
 from .float_network import FloatNetwork
-from .network import Network, Node, Tensor
+from .graph import Node, Tensor
+from .network import Network
 from .quantize import quantize_multiplier, softmax_multiplier
+from .reference.checks import reals
 from .reference.elementwise import ROOM
 from .reference.layers import pads_of
 
@@ -61,18 +63,20 @@ def quantize_network(
     """
     if not isinstance(network, FloatNetwork):
         raise TypeError(f"network: {type(network).__name__}, wanted a FloatNetwork")
-    if ranges not in RULES:
-        raise ValueError(f"ranges: {ranges!r}, wanted one of {' '.join(RULES)}")
-    integer("batch", batch, 1, 1 << 30)
-    x = layers.floats("samples", samples, len(network.input_shape) + 1)
+    ranges = one_of("ranges", ranges, RULES)
+    batch = integer("batch", batch, 1, 1 << 30)
+    x = reals("samples", samples, len(network.input_shape) + 1)
     if x.shape[1:] != network.input_shape:
         raise ValueError(f"samples: shape {x.shape}, wanted samples of shape {network.input_shape}")
     parts = [x[n : n + batch] for n in range(0, len(x), batch)]
     found = _calibrated(network, parts, ranges)
     if input_range is not None:
-        low, high = (float(end) for end in input_range)
-        if not -np.inf < low < high < np.inf:
-            raise ValueError(f"input_range: {input_range}, wanted (least, greatest)")
+        ends = items_of(input_range)
+        if ends is None or len(ends) != 2:
+            raise refused("input_range", input_range, "(least, greatest)")
+        low, high = reals("input_range", ends, 1).tolist()
+        if not low < high:
+            raise ValueError(f"input_range: {shown(input_range)}, wanted (least, greatest)")
         found[0] = low, high
     return _Quantizer(network, found).run()
 
@@ -101,8 +105,8 @@ class Histogram:
     edges  of the bins of |v|: 0, then PER_OCTAVE to a factor of two up to the greatest |v|
     sums   (2, 3, bins): of values below 0 and above, powers 0 to 2 of |v|
 
-    Every sample is weighted so that its mean square is 1: one that is much brighter than the others would have the say
-    over the scale by its squares, and it is only one. Zeros are left out, since every scale has them exactly.
+    Every sample is weighted so that its mean square is 1: otherwise the squares of one sample that is much brighter
+    than the others would decide the scale. Zeros are left out, since every scale has them exactly.
     """
 
     def __init__(self, low: float, high: float) -> None:
@@ -174,7 +178,7 @@ def _calibrated(network: FloatNetwork, parts: list[NDArray[Any]], rule: str) -> 
 
 
 class _Quantizer:
-    """The Network as it grows. where[n] is the tensor that holds layer n - 1's output, where[0] the input."""
+    """A Network under construction. where[n] is the tensor with the output of layer n - 1, where[0] the input."""
 
     def __init__(self, network: FloatNetwork, ranges: list[Range]) -> None:
         self.network, self.ranges = network, ranges
@@ -199,11 +203,11 @@ class _Quantizer:
                 raise ValueError(f"layers[{n}]: {error}") from None
         return Network(tuple(self.tensors), tuple(self.nodes), (0,), (self.where[-1],), {}, network.labels)
 
-    def add(self, op: str, inputs: tuple[int, ...], n: int, scale: tuple[float, int], **words: Any) -> int:
+    def add(self, op: str, inputs: tuple[int, ...], n: int, scale: tuple[float, int], **options: Any) -> int:
         """A node that makes the output of layer n; the output's tensor."""
         name = f"{type(self.network.layers[n]).__name__} {n}"
         made = self.tensor(name, self.network.shapes[n + 1], scale)
-        self.nodes.append(Node(op, inputs, made, words))
+        self.nodes.append(Node(op, inputs, made, options))
         return made
 
 
@@ -221,7 +225,7 @@ def _weighted(self: _Quantizer, n: int, layer: Any) -> int:
     shape[layer.axis] = channels
     kernel = np.clip(np.rint(layer.kernel / scales.reshape(shape)), -127, 127).astype(np.int8)
     low, high = activations.activation_range(layer.activation, out, np.int8)
-    words: dict[str, Any] = {
+    options: dict[str, Any] = {
         "kernel": kernel,
         "bias": np.rint(layer.bias / (x.scale * scales)).astype(np.int32),
         "input_zero_point": x.zero_point,
@@ -234,21 +238,22 @@ def _weighted(self: _Quantizer, n: int, layer: Any) -> int:
         if len(x.shape) != 2:
             self.nodes.append(Node("reshape", (number,), len(self.tensors), {"shape": (1, x.size)}))
             number = self.tensor(f"{x.name} flat", (x.size,), (x.scale, x.zero_point))
-        return self.add("dense", (number,), n, out, factor=[dense_factor(*both) for both in pairs], **words)
-    words["multiplier"], words["shift"] = (np.array(part) for part in zip(*pairs, strict=True))
+        return self.add("dense", (number,), n, out, factor=[dense_factor(*both) for both in pairs], **options)
+    options["multiplier"], options["shift"] = (np.array(part) for part in zip(*pairs, strict=True))
     stride, dilation = (pair(name, getattr(layer, name), 1, 65535) for name in ("stride", "dilation"))
     extent = extent_of(layer.kernel.shape[1:3], dilation)
-    words |= {"stride": stride, "dilation": dilation, "padding": pads_of(layer.padding, x.shape[1:3], extent, stride)}
+    options |= {"stride": stride, "dilation": dilation, "padding": pads_of(layer.padding, x.shape[1:3], extent, stride)}
     op = "depthwise_conv2d" if isinstance(layer, layers.DepthwiseConv2D) else "conv2d"
-    return self.add(op, (number,), n, out, **words)
+    return self.add(op, (number,), n, out, **options)
 
 
 def dense_factor(multiplier: int, shift: int) -> float:
     """The factor of a dense layer's channel: multiplier * 2**(shift - 31) with an odd multiplier.
 
-    A board multiplies by 31 bits where the reference multiplies by a double, and quantize.once_multiplier has to find
-    bits that round alike. Of many large accumulators an arbitrary double leaves none; one of 31 bits leaves itself, as
-    long as no product is halfway between two integers, and with an odd multiplier none under 2**30 is.
+    A board multiplies by 31 bits where the reference multiplies by a double, and quantize.single_rounding_multiplier
+    has to find bits that round alike. With many large accumulators there is often none for an arbitrary double. For a
+    double that is a 31-bit multiplier, that multiplier rounds alike unless a product is halfway between two integers;
+    with an odd multiplier none is, for accumulators under 2**30.
     """
     return (multiplier | 1) * 2.0 ** (shift - 31)
 
@@ -270,9 +275,11 @@ def _pool(self: _Quantizer, n: int, layer: Any) -> int:
         pair("size", layer.size, 1, 65535),
         pair("stride", layer.size if layer.stride is None else layer.stride, 1, 65535),
     )
-    words = {"size": size, "stride": stride, "padding": pads_of(layer.padding, x.shape[1:3], size, stride)}
+    options = {"size": size, "stride": stride, "padding": pads_of(layer.padding, x.shape[1:3], size, stride)}
     op = "average_pool2d" if isinstance(layer, layers.AveragePool2D) else "max_pool2d"
-    return self.add(op, (self.where[n],), n, (x.scale, x.zero_point), activation_min=-128, activation_max=127, **words)
+    return self.add(
+        op, (self.where[n],), n, (x.scale, x.zero_point), activation_min=-128, activation_max=127, **options
+    )
 
 
 def _mean(self: _Quantizer, n: int, layer: Any) -> int:
@@ -302,12 +309,12 @@ def _add(self: _Quantizer, n: int, layer: Any) -> int:
     a, b = (self.tensors[number] for number in numbers)
     twice, room = 2 * max(a.scale, b.scale), 1 << ROOM[1]
     out = scale_of(*self.ranges[n + 1], least=2 * twice / room)
-    words = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point, "output_zero_point": out[1]}
+    options = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point, "output_zero_point": out[1]}
     factors = {"a_": a.scale / twice, "b_": b.scale / twice, "": twice / (room * out[0])}
     for name, factor in factors.items():
-        words[name + "multiplier"], words[name + "shift"] = quantize_multiplier(factor)
-    words["activation_min"], words["activation_max"] = activations.activation_range(layer.activation, out, np.int8)
-    return self.add("add", numbers, n, out, **words)
+        options[name + "multiplier"], options[name + "shift"] = quantize_multiplier(factor)
+    options["activation_min"], options["activation_max"] = activations.activation_range(layer.activation, out, np.int8)
+    return self.add("add", numbers, n, out, **options)
 
 
 QUANTIZE: dict[type, Any] = {

@@ -13,25 +13,29 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ucorr import Layer, backends
+from ucorr.arguments import integer, one_of, refused
 
-from . import board_side, micropython
-from .compile import LEVELS, Compiled, compile
+from . import cores, here, micropython
+from .compile import Compiled, compile
+from .graph import in_form, samples_of
 from .micropython import TargetError
-from .network import Network, in_form, samples_of
+from .network import Network
+from .reference.checks import array_of
 from .summary import kind
 
-OWN_TARGETS = ("cpython", "micropython")
+OWN_TARGETS = ("cpython", "micropython")  # and every core that emulator.py emulates
 
 
 def targets() -> list[str]:
     """The names of all targets."""
-    return [*OWN_TARGETS, *sorted(entry_points(group="ucorr.targets").names)]
+    return [*OWN_TARGETS, *sorted({*cores.EMULATED, *entry_points(group="ucorr.targets").names})]
 
 
 @dataclass(frozen=True)
 class LayerRun:
-    """One layer's run, all samples together: its name, the backend that ran, output shape, MACs and the best time;
-    cycles are an estimate (cycles.py) of machine code on an emulated core."""
+    """The run of one layer on all samples: name, backend, output shape, MACs and the best time; cycles are an
+    estimate (cycles.py) of machine code on an emulated core."""
 
     name: str
     backend: str
@@ -53,12 +57,18 @@ class Result:
 
 
 def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
-    """Send one message of board_side.py to a target; (answer, output bytes).
+    """Send one message of board_side.py to a target; (answer, output bytes). Threads and forked processes may.
 
     raises ValueError for an unknown target, TargetError when the target fails
     """
     if target == "micropython":
         return micropython.shared().ask(message, payload)
+    if target in cores.EMULATED:
+        try:
+            from . import emulator
+        except ImportError as error:
+            raise TargetError(f"{target} needs {error.name}: pip install 'ucorr[emulate]'") from error
+        return emulator.ask(message, payload, target)
     if target != "cpython":
         for offered in entry_points(group="ucorr.targets", name=target):
             try:
@@ -68,7 +78,7 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
             away: tuple[dict[str, Any], bytes] = there(message, payload, target)
             return away
         raise ValueError(f"target: {target!r}, wanted one of {' '.join(targets())}")
-    answer, data = board_side.answer_to(message, payload)
+    answer, data = here.answer(message, payload)
     if "error" in answer:
         raise TargetError(f"{answer['error']} under CPython: {answer['message']}\n{answer['traceback'].rstrip()}")
     return answer, data
@@ -79,20 +89,28 @@ def simulate(
 ) -> Result:
     """Run a layer or a network on a target.
 
-    op      a ucorr layer with weights made on the desk (ucorr.Correlate2D(...), ...); a Network, which is compiled for
+    op      a ucorr layer with weights made on the host (ucorr.Correlate2D(...), ...); a Network, which is compiled for
             the target's core; or a Compiled
     x       integers of op.spec.dtype; any batch of whole inputs, or, for a layer with a
-            pitch, one buffer of at least op.spec.input_length items. A network's as Network.run takes them
+            pitch, one buffer of at least op.spec.input_length items, or, of a stream, one whole window: the samples
+            that the layer keeps and a block. A network's as Network.run takes them, at least one sample
     backend None for the fastest that the target has, or a name
-    repeat  timed runs; the best one is told
+    repeat  timed runs; the best one is reported
     raises  ValueError or TypeError for a wrong x, TargetError when the target fails
     """
+    x = array_of("x", x)
+    repeat = integer("repeat", repeat, 0, 1 << 30)
+    if backend is not None:
+        backend = one_of("backend", backend, backends.NAMES)
+    if not isinstance(target, str):
+        raise refused("target", target, f"one of {' '.join(targets())}")
     if isinstance(op, Network):
         op = compile(op, core_of(target))
     if isinstance(op, Compiled):
-        return _simulate_network(op, np.asarray(x), target, backend)
+        return _simulate_network(op, x, target, backend)
+    if not isinstance(op, Layer):
+        raise refused("op", op, "a layer with weights, a Network or a Compiled")
     spec = op.spec
-    x = np.asarray(x)
     if x.dtype != np.dtype(spec.dtype):
         raise TypeError(f"x: dtype {x.dtype}, wanted {np.dtype(spec.dtype)} (the layer's {spec.dtype!r})")
     batch: tuple[int, ...] = ()
@@ -101,11 +119,13 @@ def simulate(
         samples = np.ascontiguousarray(x).reshape(-1, spec.input_length)
     else:
         samples = np.ascontiguousarray(x).reshape(1, -1)
-    message = {
+        if x.size < spec.input_length:
+            raise ValueError(f"x: {x.size} items, wanted at least {spec.input_length} (rows {spec.pitch} apart)")
+    message: dict[str, Any] = {
         "name": type(op).__name__,
         "layer": "Spec",
         "args": [],
-        "options": spec.fields(),
+        "options": {**spec.fields(), "budget": op.budget},
         "backend": backend,
         "repeat": repeat,
         "keep": len(samples) > 1,
@@ -128,13 +148,15 @@ def core_of(target: str) -> str:
     """The core that a target's networks are compiled for; "any" where it is no Cortex-M."""
     core = target.replace("qemu-", "cortex-")
     core = {"cortex-m0": "cortex-m0plus"}.get(core, core)
-    return core if core in LEVELS else "any"
+    return core if core in cores.names() else cores.ANY
 
 
 def _simulate_network(compiled: Compiled, x: NDArray[Any], target: str, backend: str | None) -> Result:
     """Run every sample; the layers are profiled in a run of the last one."""
     network, file = compiled.network, compiled.to_bytes()
     samples, form = samples_of(network.tensors[network.inputs[0]], x)
+    if not len(samples):
+        raise ValueError(f"x: shape {x.shape}, wanted at least one sample")
     message = {"name": "network", "network": len(file), "digest": zlib.crc32(file), "backend": backend}
     message |= {"locked": backend != "portable", "profile": True}  # whose softmax allocates
     answers = [ask(message, file + np.ascontiguousarray(sample).tobytes(), target) for sample in samples]
@@ -156,7 +178,7 @@ def _spent(unit: str, spent: Any, backend: str) -> tuple[int | None, int | None,
 
 
 def _total(answers: list[tuple[dict[str, Any], bytes]], key: str) -> int | None:
-    """The sum of what the answers tell under a key; None where one does not."""
+    """The sum of the answers' values of a key; None where one answer lacks it."""
     values = [answer.get(key) for answer, _ in answers]
     return None if None in values else sum(values)  # type: ignore[arg-type]
 

@@ -1,18 +1,20 @@
-"""What a compiled network is, told: its layers, bytes and memory plan, as text or as plain values for JSON."""
+"""The summary of a compiled network: its layers, bytes and memory plan, as text or as plain values for JSON."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
-from .compile import LEVELS, Compiled, Part
+from . import cores
+from .compile import Compiled, Part
 from .lower import WEIGHTED
 
 COLUMNS = ("step", "output", "MACs", "weights", "code", "scratch", "reads", "writes", "alive")
 
 
 def report(compiled: Compiled) -> dict[str, Any]:
-    """Everything: input, output, sums, a dict for each step, and for each buffer its place and life."""
-    network, plan = compiled.network, compiled.plan
+    """The summary as a dict: input, output, totals, a dict for each step, and the place and lifetime of each buffer."""
+    network, plan, file = compiled.network, compiled.plan, compiled.to_bytes()
     ends = {}
     for name, number in (("input", network.inputs[0]), ("output", network.outputs[0])):
         tensor = network.tensors[number]
@@ -28,7 +30,8 @@ def report(compiled: Compiled) -> dict[str, Any]:
         "core": compiled.core,
         "labels": list(network.labels),
         "macs": compiled.macs,
-        "file_bytes": len(compiled.to_bytes()),
+        "file_bytes": len(file),
+        "sha256": hashlib.sha256(file).hexdigest(),
         "weight_bytes": sum(part.weight_bytes for part in compiled.parts),
         "code_bytes": sum(map(len, compiled.codes)),
         "arena_bytes": compiled.arena_bytes,
@@ -76,7 +79,7 @@ def kind(part: Part) -> str:
 
 
 def text(told: dict[str, Any]) -> str:
-    """A report() for people: a line per step, then sums."""
+    """A report() as text: a line for each step, then totals."""
     rows = [COLUMNS]
     for step in told["steps"]:
         numbers = (step[name] for name in ("macs", "weight_bytes", "code_bytes", "scratch_bytes"))
@@ -96,6 +99,6 @@ def text(told: dict[str, Any]) -> str:
         f"core {told['core']}: {told['macs']:,} MACs, weights {told['weight_bytes']:,} bytes,"
         f" code {told['code_bytes']:,}, file {told['file_bytes']:,}"
     )
-    scratch = f"{told['scratch_bytes']:,} bytes" if LEVELS[told["core"]] else "as the board's backend wants"
+    scratch = f"{told['scratch_bytes']:,} bytes" if told["core"] != cores.ANY else "as the board's backend wants"
     lines.append(f"arena {told['arena_bytes']:,} bytes of activations; scratch {scratch}")
     return "\n".join(line.rstrip() for line in lines)

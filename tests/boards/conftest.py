@@ -1,11 +1,13 @@
-"""One emulated board at a time, and what was seen on each, written to out/boards.json at the end."""
+"""A worker runs one emulated board at a time; what was seen on each is written to out/boards.json."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -18,10 +20,32 @@ collect_ignore = [] if shutil.which("node") else ["test_webassembly.py"]
 SEEN = Path(__file__).resolve().parents[2] / "out" / "boards.json"
 
 
+# All that layers of a kind import where they are made and called.
+IMPORTS = {
+    Problem: """
+ucorr.Layer
+from ucorr.codegen import module
+from ucorr.backends.thumb_code import CORE
+module(CORE, "row_sum")
+""",
+    OpProblem: """
+from ucorr.backends import probe
+for place in range(0, len(ucorr.OPERATORS), 2):
+    runs = getattr(ucorr, ucorr.OPERATORS[place]).runs
+    probe("viper_" + runs.split(".")[0])
+for name in ("viper_ops", "portable_ops", "thumb_ops"):
+    probe(name)
+from ucorr.codegen import module
+from ucorr.backends.thumb_code import CORE
+module(CORE, "add")
+""",
+}
+
+
 class Rig:
     """A machine and its session: started when first asked, replaced after a death.
 
-    seen  what the tests found out about the board; a row of the README's table
+    seen  what the tests found out about the board; a row of the table in docs/boards.md
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -31,18 +55,32 @@ class Rig:
         self.seen: dict[str, Any] = {"target": machine.target}
         self._session: Session | None = None
         self._kind: type | None = None
+        self._backends: list[str] = []
 
     @property
     def session(self) -> Session:
         if self._session is None or not self._session.alive:
             self.close()
+            self._kind = None
             self._session = Session(self.machine)
             assert self._session.backends  # imported while the heap is young
         return self._session
 
+    def young(self) -> Session:
+        """The session, in a heap as after power on: nothing is imported but what answers messages."""
+        self._kind = None
+        if self._session is None or not self._session.alive:
+            self.close()
+            self._session = Session(self.machine)
+        else:
+            self._session.renew()
+        return self._session
+
     @property
     def backends(self) -> list[str]:
-        return [name for name, state in self.session.backends.items() if state == "ok"]
+        if not self._backends:
+            self._backends = [name for name, state in self.session.backends.items() if state == "ok"]
+        return self._backends
 
     def close(self) -> None:
         if self._session is not None:
@@ -50,24 +88,38 @@ class Rig:
             self._session = None
 
     def make_room(self, problem: Problem | OpProblem) -> None:
-        """A young board for a problem of another kind than the last one's, where the heap is small."""
-        if self.small and self._kind not in (None, type(problem)):
-            self.close()
+        """Where the heap is small: a young one for a problem of another kind than the last one's, with all that this
+        kind imports, which would cut up an older one."""
+        if self.small and self._kind is not type(problem):
+            session = self.young()
+            assert session.backends
+            session.board.exec(f"with Tidy():\n{indent(IMPORTS[type(problem)], '    ')}")
         self._kind = type(problem)
 
-
-@pytest.fixture(scope="module")
-def seen() -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    yield rows
-    if rows and all("drawn" in row for row in rows):  # a module that has found out all that the table wants
+    def write(self) -> None:
+        """Put the row into the file, beside those of other workers."""
         SEEN.parent.mkdir(exist_ok=True)
-        SEEN.write_text(json.dumps({"boards": rows}, indent=1) + "\n")
+        with SEEN.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            rows = {row["target"]: row for row in json.loads(file.read() or '{"boards": []}')["boards"]}
+            rows[self.machine.target] = self.seen
+            file.truncate(0)
+            file.write(json.dumps({"boards": [rows[name] for name in MACHINES if name in rows]}, indent=1) + "\n")
 
 
-@pytest.fixture(scope="module", params=MACHINES.values(), ids=lambda machine: machine.target)
-def rig(request: pytest.FixtureRequest, seen: list[dict[str, Any]]) -> Iterator[Rig]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A worker takes all tests of a board, or of a file, so that a board is started once."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            machine = item.callspec.params.get("rig") if hasattr(item, "callspec") else None
+            item.add_marker(pytest.mark.xdist_group(machine.target if machine else item.path.stem))
+
+
+@pytest.fixture(scope="session", params=MACHINES.values(), ids=lambda machine: machine.target)
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     rig = Rig(request.param)
     yield rig
     rig.close()
-    seen.append(rig.seen)
+    if "drawn" in rig.seen:  # all that the table wants
+        rig.write()

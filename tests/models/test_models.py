@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -121,3 +122,43 @@ def test_a_public_network_gives_the_bytes_of_the_reference_on_micropython(name):
     result = simulate(network, x, "micropython")
     assert_array_equal(result.output, network.run(x), strict=True)
     assert {layer.backend for layer in result.layers} == {"viper"}
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+def test_every_weighted_step_of_an_int8_network_is_machine_code(core):
+    """Of all public networks that load."""
+    left, loaded = {}, 0
+    for path in sorted(FOLDER.rglob("*.tflite")):
+        try:
+            network = load_tflite(path)
+        except ValueError:
+            continue
+        loaded += 1
+        parts = compile(network, core).parts
+        left[path.stem] = [part.step.op for part in parts if part.step.kind == "layer" and part.code is None]
+    assert loaded >= 5
+    assert {name: ops for name, ops in left.items() if ops} == {}
+
+
+@pytest.mark.parametrize(("core", "most"), [("cortex-m4", 12_400_000), ("cortex-m0plus", 32_600_000)])
+def test_visual_wake_words_takes_few_estimated_cycles(core, most):
+    """A MobileNet whose dead channels have biases near 2**30; all but the softmax of two classes is counted."""
+    network = load_tflite(FOLDER / "public" / "vww_96_int8.tflite")
+    x = network.random_input()
+    result = simulate(network, x, core)
+    assert_array_equal(result.output, network.run(x), strict=True)
+    assert {layer.name for layer in result.layers if layer.cycles is None} == {"softmax"}
+    assert sum(layer.cycles or 0 for layer in result.layers) <= most
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (FOLDER / "public").glob("*.tflite")))
+def test_a_public_model_loads_or_is_told_why_not(name):
+    """Valid files, all of them: a refusal names an operator, and never says that a file is corrupt."""
+    said = None
+    try:
+        load_tflite(FOLDER / "public" / f"{name}.tflite")
+    except ValueError as error:
+        said = type(error), str(error)
+    assert said is None or said[0] is ValueError
+    told = r"model: not (supported|integer-quantised): .*[A-Z0-9_]{3,} \(operator \d+"
+    assert said is None or (re.match(told, said[1]) and said[1].count("(operator ") <= 10)

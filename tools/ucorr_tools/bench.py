@@ -1,7 +1,7 @@
 """Measure named layers on a target, each result verified before it counts.
 
 An emulated board counts instructions, the same number in every run. A MicroPython process gives times on a shared
-machine, of which only ratios within one run are told as results. tables.py makes the README's tables from what
+machine, of which only ratios within one run are reported as results. tables.py makes the tables of the docs from what
 this writes.
 """
 
@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 from ucorr.codegen.plan import select
-from ucorr_host import TargetError, reference
+from ucorr_host import TargetError, cores, reference
+from ucorr_host.cores import EMULATED
 from ucorr_host.named import layers
-from ucorr_host.problems import LEVEL, Problem
+from ucorr_host.problems import CORE, Problem
 from ucorr_host.simulator import ask
 
 LETTERS = "abcdefghijklmnopqrs"
 BACKENDS = ("thumb", "viper", "naive", "portable")
-REPEATS = {"thumb": 1, "viper": 15, "naive": 3, "portable": 3}  # of a timed run; a counted one is done once
+REPEATS = {"thumb": 1, "viper": 15, "naive": 3, "portable": 3}  # timed runs; where instructions are counted, one run
 
 # The fields of a row; what a target does not know is None.
 FIELDS = (
@@ -32,17 +33,18 @@ FIELDS = (
 
 
 def row(
-    letter: str, problem: Problem, target: str, backend: str, level: int | None, budget: int | None = None
+    letter: str, problem: Problem, target: str, backend: str, core: str | None, budget: int | None = None
 ) -> dict[str, Any]:
-    """One layer on one backend of a target. RuntimeError if a bit differs from the reference; a layer that the
-    target can't hold is a row with the reason. The level is that of the target's machine code, the budget the
-    layer's."""
+    """The row of one layer on one backend of a target; where the target has no room for the layer, with the reason.
+
+    raises RuntimeError where a bit differs from the reference
+    """
     result: dict[str, Any] = dict.fromkeys(FIELDS)
     result |= {"layer": letter, "name": problem.name[2:], "backend": backend, "verified": False}
     result |= {"dtype": problem.options["dtype"], "scale": "tflite" if "multiplier" in problem.options else "shift"}
-    if not problem.taken_by(backend, level):
+    if not problem.taken_by(backend, core):
         return {**result, "reason": "a shape that is left to other backends"}
-    repeat = 1 if target.startswith(("qemu-", "cortex-")) else REPEATS[backend]
+    repeat = 1 if target in EMULATED or target.startswith("qemu-") else REPEATS[backend]
     message = problem.message(backend, repeat=repeat)
     if budget is not None:
         message["options"] = {**message["options"], "budget": budget}
@@ -65,13 +67,14 @@ def row(
     return result
 
 
-def compact_row(letter: str, problem: Problem, target: str, level: int | None) -> list[dict[str, Any]]:
+def compact_row(letter: str, problem: Problem, target: str, core: str | None) -> list[dict[str, Any]]:
     """The row of the smaller packing, where machine code has one for the layer."""
     spec = problem.make("portable").spec
-    module = select(spec, level)[0]
+    assert core is not None
+    module = select(spec, cores.named(core))[0]
     if True not in module.packings(spec):
         return []
-    return [row(letter, problem, target, "thumb", level, module.table_bytes(spec, True))]
+    return [row(letter, problem, target, "thumb", core, module.table_bytes(spec, True))]
 
 
 def bench(
@@ -89,7 +92,7 @@ def bench(
     if backends is None:
         states = ask({"attempt": "answer = ucorr.info()", "name": "info"}, b"", target)[0]["outcome"][1]
         backends = [name for name in BACKENDS if states.get("viper" if name == "naive" else name) == "ok"]
-        if target.startswith("cortex-"):
+        if target in EMULATED:
             backends = ["thumb"]  # no other runs on the emulated core
     backends = list(backends)
     if "naive" in backends:
@@ -97,16 +100,18 @@ def bench(
         outcome = ask({"attempt": source, "name": "naive"}, b"", target)[0]["outcome"]
         if outcome[0] != "ok":
             raise TargetError(f"{target} can't run the naive loop: {outcome[0]}: {outcome[1]}")
-    level = None
+    core = None
     if "thumb" in backends:  # else the generator's room stays free for the layers
-        level = ask({"attempt": f"answer = {LEVEL}", "name": "level"}, b"", target)[0]["outcome"][1]
+        core = ask({"attempt": f"answer = {CORE}", "name": "core"}, b"", target)[0]["outcome"][1]
+        if core is None:
+            raise TargetError(f"{target} runs no machine code of ucorr's, wanted another backend than thumb")
     rows = []
     for letter in letters:
         for backend in backends:
             problem = problems[letter]
-            made = [row(letter, problem, target, backend, level)]
-            if target.startswith("cortex-") and made[0]["packing"] == "fast":
-                made += compact_row(letter, problem, target, level)
+            made = [row(letter, problem, target, backend, core)]
+            if target in EMULATED and made[0]["packing"] == "fast":
+                made += compact_row(letter, problem, target, core)
             rows += made
             if progress:
                 for one in made:
@@ -124,8 +129,8 @@ def fastest(call: Callable[[], Any], repeat: int = 15) -> float:
     return best
 
 
-def desk() -> dict[str, Any]:
-    """{"target": "desk", "reference": rows}: layer b; a 5x5 kernel on 512x512, beside scipy where it is installed."""
+def host() -> dict[str, Any]:
+    """{"target": "host", "reference": rows}: layer b; a 5x5 kernel on 512x512, beside scipy where it is installed."""
     layer_b = layers()["b"]
     rows: list[dict[str, Any]] = [
         {"name": "NumPy reference on layer b", "milliseconds": round(1000 * fastest(layer_b.expected), 3)}
@@ -146,4 +151,4 @@ def desk() -> dict[str, Any]:
         scipy_seconds = fastest(lambda: correlate(image, kernel, mode="valid", method="auto"))
         last["scipy_milliseconds"] = round(1000 * scipy_seconds, 3)
         last["ratio"] = round(scipy_seconds / seconds, 2)
-    return {"target": "desk", "reference": [*rows, last]}
+    return {"target": "host", "reference": [*rows, last]}

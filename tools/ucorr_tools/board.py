@@ -1,7 +1,7 @@
-"""A MicroPython board on a serial port: run code there, move files, ask what it is.
+"""A MicroPython board on a serial port: run code there, ask what it is; its files are in board_files.py.
 
-The only home of mpremote, which is used as a library and brings the raw REPL and
-the file commands. Added here: every wait has an end, whatever the port does; a
+The only home of mpremote, which is used as a library and brings the raw REPL,
+nothing else. Added here: every wait has an end, whatever the port does; a
 port is held by one user at a time; and whatever goes wrong is one BoardError
 with one sentence for a person.
 """
@@ -14,18 +14,17 @@ import os
 import stat
 import struct
 import time
-from pathlib import PurePosixPath
 
 import serial
-from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
+
+from .board_files import CHUNK, EXEC_SECONDS, BoardError, Files, literal
 
 OLDEST = (1, 23)
 CONNECT_SECONDS = 8.0
-EXEC_SECONDS = 60.0
-CHUNK = 512  # bytes of a file per command: the command, up to four times that, must fit a small heap
 
-# sys.implementation._mpy, bits 10..13 (docs/reference/mpyfiles): the words mpy-cross takes after -march=.
+# sys.implementation._mpy, bits 10..13 (docs/reference/mpyfiles): the names that mpy-cross accepts after -march=.
 ARCHITECTURES = (
     None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
     "xtensa", "xtensawin", "rv32imc", "rv64imc",
@@ -46,10 +45,10 @@ for i in range(0, len(m), 192):
     print(binascii.b2a_base64(m[i:i + 192]).decode(), end='')
 """
 
-# A serial line has no checksum, and one wrong letter in a path names another file. The sum tells any one wrong byte
-# and stays a small int; the answer tells that the code ran.
+# A serial line has no checksum, and one wrong letter in a path names another file. The check value detects any one
+# wrong byte and stays a small int; printing it proves that the code ran.
 CHECKED = """
-code = {code!r}
+code = {code}
 check = 0
 for c in code.encode():
     check = (check * 31 + c) % 65521
@@ -61,19 +60,6 @@ print({check})
 
 # what mpremote raises when it parses an answer that is none
 NONSENSE = (TransportError, struct.error, ValueError, SyntaxError, TypeError)
-
-
-class BoardError(Exception):
-    """What went wrong, in one sentence.
-
-    traceback  the board's own text when code raised there, else ""
-    errno      the board's OSError number when a file operation failed there, else None
-    """
-
-    def __init__(self, message, traceback="", errno=None):
-        super().__init__(message)
-        self.traceback = traceback
-        self.errno = errno
 
 
 class _Late(TransportError):
@@ -136,17 +122,17 @@ class _Line:
             raise _Gone from error
 
 
-class Board:
+class Board(Files):
     """A board, connected, its raw REPL entered (which stops a program that runs there).
 
-    port        name of a serial port, or a URL that pyserial knows
+    port        name of a serial port, or a URL that mpremote opens
     soft_reset  first empty the board's heap and stop its timers; boot.py runs, main.py doesn't. Without:
                 what was imported stays, as does a file system mounted by hand
-    gone        asked whenever the board is silent for a moment: True, and it counts as vanished. For who
-                runs the board and sees it die
+    gone        a function, called whenever the board is silent for a moment; where it returns True, the board counts
+                as vanished. For a caller that runs an emulated board and sees it die
 
     Refused with BoardError, within 15 s: a port that is missing, held by someone else or not allowed; no
-    MicroPython behind it; MicroPython older than 1.23. Leaving the context frees the port.
+    MicroPython after it; MicroPython older than 1.23. Leaving the context frees the port.
 
     platform, version (a tuple of ints), mpy (sys.implementation._mpy) are known from the start.
     """
@@ -169,16 +155,18 @@ class Board:
         self.close()
 
     def _open(self):
+        if not self.port.strip():
+            raise BoardError(f"port: {self.port!r}, wanted the name of a serial port, such as /dev/ttyACM0")
         try:
             # exclusive: pyserial takes flock() on the port, as every mpremote does
-            self._transport = SerialTransport(self.port, exclusive=True, timeout=0.1)
+            self._transport = SerialTransport(self.port, exclusive=True)
         except (TransportError, OSError, ValueError) as error:
             raise BoardError(_why_closed(self.port)) from error
         self._line = self._transport.serial = _Line(self._transport.serial, self._gone)
         self.alive = True
 
     def _enter(self, soft_reset, seconds):
-        """Stop what runs and stand at the raw REPL's prompt."""
+        """Stop the running program and enter the raw REPL."""
         with self._within(seconds, "entering the raw REPL"):
             try:
                 self._raw_repl(soft_reset)
@@ -187,15 +175,15 @@ class Board:
                 raise BoardError(f"no MicroPython on {self.port}: it {said} within {seconds:g} s") from None
 
     def _raw_repl(self, soft_reset):
-        """mpremote's way to the prompt, tried out: an interrupted conversation's banner that arrives late is
-        taken for the one asked for, and from then on every answer is one too early."""
+        """Enter the raw REPL as mpremote does, then test it: the late banner of an interrupted session can be taken
+        for the requested one, and then each answer read is that of the command before."""
         self._transport.use_raw_paste = True
         self._transport.enter_raw_repl(soft_reset=soft_reset)
         try:
             self._transport.exec("")
         except (_Late, _Gone):
             raise
-        except NONSENSE:  # by now what was late has been heard
+        except NONSENSE:  # by now the late output has been read
             self._transport.use_raw_paste = True
             self._transport.enter_raw_repl(soft_reset=False)
 
@@ -227,11 +215,6 @@ class Board:
         except _Gone as error:
             self.alive = False
             raise BoardError(f"the board on {self.port} vanished: {doing} failed") from error
-        except TransportExecError as error:
-            raise _from_traceback(doing, error.error_output) from None
-        except OSError as error:  # mpremote's word for the board's OSError; the port's own are _Gone
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise BoardError(f"the board on {self.port}: {doing} failed: {reason}", errno=error.errno) from None
         except NONSENSE as error:
             raise BoardError(f"the board on {self.port} stopped answering as MicroPython does: {error}") from error
 
@@ -268,27 +251,28 @@ class Board:
 
     # Code
 
-    def exec(self, code, *, seconds=EXEC_SECONDS, on_output=None):
+    def exec(self, code, *, seconds=EXEC_SECONDS, on_output=None, doing="running code"):
         """Run Python on the board; returns what it printed, str with \\n line ends.
 
         seconds    time limit; past it the code is interrupted
         on_output  called with bytes as they come, instead of collecting them
+        doing      what that is, for the sentence of an error
         BoardError with .traceback when the code raises.
         """
-        with self._within(seconds, "running code"):
+        with self._within(seconds, doing):
             # mpremote hands the end mark 0x04 to the consumer as well
             consumer = on_output and (lambda data: data == b"\x04" or on_output(data))
             out, err = self._transport.exec_raw(code, timeout=None, data_consumer=consumer)
-            if err:
-                raise TransportExecError(out, err.decode(errors="replace"))
+        if err:
+            raise _from_traceback(doing, err.decode(errors="replace"))
         return "" if on_output else out.decode(errors="replace").replace("\r\n", "\n")
 
-    def exec_checked(self, code):
+    def exec_checked(self, code, *, doing="running code"):
         """Run code that prints nothing, only if it arrived as it was sent."""
         check = 0
         for byte in code.encode():
             check = (check * 31 + byte) % 65521
-        said = self.exec(CHECKED.format(code=code, check=check)).strip()
+        said = self.exec(CHECKED.format(code=literal(code), check=check), doing=doing).strip()
         if said != str(check):
             raise BoardError(f"the board on {self.port} did not confirm a command")
 
@@ -311,86 +295,11 @@ class Board:
             part = base64.b64encode(data[at : at + CHUNK]).decode()
             self.exec(f"{name}[{at}:{at + CHUNK}] = binascii.a2b_base64('{part}')", seconds=seconds)
 
-    # Files; paths are absolute
-
-    def listdir(self, path):
-        """{name: size, None for a directory} of a directory; {} if there is none."""
-        try:
-            with self._within(EXEC_SECONDS, f"listing {path}"):
-                return {
-                    entry.name: None if stat.S_ISDIR(entry.st_mode) else entry.st_size
-                    for entry in self._transport.fs_listdir(path)
-                }
-        except BoardError as error:
-            if error.errno is None:
-                raise
-            return {}
-
-    def tree(self, path):
-        """{path below `path`: size} of every file there, at any depth."""
-        files = {}
-        for name, size in self.listdir(path).items():
-            if size is None:
-                files.update({f"{name}/{below}": n for below, n in self.tree(f"{path}/{name}").items()})
-            else:
-                files[name] = size
-        return files
-
-    def read(self, path):
-        """The bytes of a file."""
-        with self._within(EXEC_SECONDS, f"reading {path}"):
-            return bytes(self._transport.fs_readfile(path, chunk_size=CHUNK))
-
-    def write(self, path, data, progress=None):
-        """Write `data`, bytes, to a file. progress(bytes done, bytes in all) after each chunk. A failure
-        leaves a file that is to be removed."""
-        with self._within(EXEC_SECONDS + len(data) / 1000, f"writing {path}"):
-            try:
-                self._transport.fs_writefile(path, data, CHUNK, progress or (lambda done, total: None))
-            except (OSError, TransportExecError):
-                with contextlib.suppress(TransportExecError):
-                    self._transport.exec("f.close()")  # mpremote leaves its handle open
-                raise
-
-    def sha256(self, path):
-        """Hex digest of a file, computed on the board where its firmware can; None if it can't be read."""
-        with self._within(EXEC_SECONDS, f"reading {path}"):
-            try:
-                return self._transport.fs_hashfile(path, "sha256", CHUNK).hex()
-            except OSError:
-                return None
-
-    def remove(self, path):
-        """Remove a file."""
-        with self._within(EXEC_SECONDS, f"removing {path}"):
-            self._transport.fs_rmfile(path)
-
-    def makedirs(self, path):
-        """Make a directory and its parents; returns the ones that were missing, outermost first."""
-        made = []
-        with self._within(EXEC_SECONDS, f"making {path}"):
-            for part in reversed([path, *map(str, PurePosixPath(path).parents)][:-1]):
-                if not self._transport.fs_exists(part):
-                    self._transport.fs_mkdir(part)
-                    made.append(part)
-        return made
-
-    def free(self, path="/"):
-        """(bytes free, bytes per block) of the file system at a path; None where the board can't tell."""
-        try:
-            _, block, blocks, free = self.eval(f"__import__('os').statvfs({path!r})")[:4]
-        except BoardError as error:
-            if not error.traceback:
-                raise
-            return None
-        # LFS2 counts blocks in use twice when nearly full, and the difference wraps
-        return (0 if free > blocks else free) * block, block
-
     # What it is
 
     @property
     def arch(self):
-        """What -march= makes native code for this board; None: it loads none."""
+        """The -march= of native code for this board; None where it loads none."""
         number = self.mpy >> 10 & 15
         return ARCHITECTURES[number] if number < len(ARCHITECTURES) else None
 
@@ -405,9 +314,9 @@ class Board:
         return True
 
     def probe(self):
-        """All of it, as a dict that JSON can hold: port, machine, platform, micropython (version), mpy, arch,
+        """What the board is, as a dict that JSON can hold: port, machine, platform, micropython (version), mpy, arch,
         emitters, free_heap and free_flash (bytes; None: unknown)."""
-        free = self.free()
+        free = self.free(self.eval("__import__('os').getcwd()"))  # the root is no file system on some
         return {
             "port": self.port,
             "machine": self.eval("getattr(__import__('sys').implementation, '_machine', '')"),
@@ -427,7 +336,7 @@ def dotted(version):
 
 
 def _why_closed(port):
-    """Why a port could not be opened, as far as the desk's file system tells."""
+    """Why a port could not be opened, as far as the host's file system says."""
     if port.startswith("/"):
         if not os.path.exists(port):
             return f"there is no port {port}"

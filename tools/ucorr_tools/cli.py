@@ -9,32 +9,72 @@ where a failure came from.
 import json
 import os
 import platform
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from .cli_boards import deploy, port_option, resume_option, verify
 from .cli_learn import learn
-from .cli_networks import budget_option, convert, core_option, json_option, network_info, run
+from .cli_networks import (
+    FILE,
+    FileName,
+    budget_option,
+    convert,
+    core_option,
+    json_option,
+    network_info,
+    read_picture,
+    refuse_lost,
+    run,
+    tell,
+)
 from .cli_profile import forecast, profile
+
+PIPE_STATUS = 141  # 128 + SIGPIPE
 
 
 class OneSentence(click.Group):
-    """A group whose commands fail with one sentence: BoardError, TargetError, and the OSError or ValueError
-    of a wrong file or argument. Anything else is a defect and keeps its traceback."""
+    """A group whose commands fail with one sentence: BoardError, TargetError, the OSError or ValueError of a wrong file
+    or argument, and the MemoryError of one that asks for too much. Anything else is a defect and keeps its traceback.
+
+    What a terminal's encoding lacks is shown as "?". Where the reader of stdout has gone away, as `head` does, the
+    status is that of a process that SIGPIPE ends.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **extra)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with one_sentence():
+            return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        from ucorr_host import TargetError
-
-        from .board import BoardError
-
-        try:
+        with one_sentence():
             return super().invoke(ctx)
-        except (BoardError, TargetError, OSError, ValueError) as error:
-            if os.environ.get("UCORR_TRACEBACK"):
-                raise
-            raise click.ClickException(str(error).partition("\n")[0]) from error
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Errors that a user can cause, as one sentence."""
+    from ucorr_host import TargetError
+
+    from .board import BoardError
+
+    try:
+        yield
+    except BrokenPipeError:
+        sys.exit(PIPE_STATUS)
+    except (BoardError, TargetError, OSError, ValueError, MemoryError) as error:
+        if os.environ.get("UCORR_TRACEBACK"):
+            raise
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise click.ClickException(f"no memory: {said}" if isinstance(error, MemoryError) else said) from error
 
 
 def print_table(rows: dict[str, Any]) -> None:
@@ -61,7 +101,7 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 @click.group(cls=OneSentence, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ucorr")
 def main() -> None:
-    """Integer cross-correlation on MicroPython boards, bit for bit as on the desk."""
+    """Integer cross-correlation on MicroPython boards, bit for bit as on the host."""
 
 
 main.add_command(convert)
@@ -74,10 +114,10 @@ main.add_command(verify)
 
 
 @main.command()
-@click.argument("model", type=click.Path(dir_okay=False), required=False)
+@click.argument("model", type=FILE, required=False)
 @core_option
 @budget_option
-@click.option("--picture", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the memory plan, a PNG.")
+@click.option("--picture", type=FILE, metavar="FILE", help="Draw the memory plan, a picture.")
 @port_option
 @resume_option
 @json_option
@@ -90,12 +130,19 @@ def info(
     resume: bool,
     as_json: bool,
 ) -> None:
-    """Tell what a board can do, or what MODEL, a .tflite file, takes on one, or, without both, what this desk can."""
-    if model:
+    """Tell what a board can do, or what MODEL, a .tflite file or digits, takes on one.
+
+    Without either, what this host can.
+    """
+    if model is not None:
+        refuse_lost("no MODEL", "--port", "--resume")
         told, text = network_info(model, core, budget, picture)
         click.echo(json.dumps(told, indent=1) if as_json else text)
         return
-    rows = board_info(port, resume) if port else desk_info()
+    refuse_lost("a MODEL", "--core", "--budget", "--picture")
+    if not port:
+        refuse_lost("--port PORT", "--resume")
+    rows = board_info(port, resume) if port else host_info()
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -105,9 +152,10 @@ def info(
 def board_info(port: str, resume: bool) -> dict[str, Any]:
     """Board.probe(), and what the board's own ucorr.info() says, or why it can't."""
     from .board import Board, BoardError
+    from .resolve import resolved
 
     with Board(port, soft_reset=not resume) as board:
-        rows = board.probe()
+        rows = {**board.probe(), "package": resolved(board, "ucorr") or "none"}
         try:
             return {**rows, **board.eval("__import__('ucorr').info()")}
         except BoardError as error:
@@ -116,7 +164,7 @@ def board_info(port: str, resume: bool) -> dict[str, Any]:
             return {**rows, "ucorr": f"none ({error.traceback.strip().splitlines()[-1]})"}
 
 
-def desk_info() -> dict[str, Any]:
+def host_info() -> dict[str, Any]:
     """Versions of what computes here, and each backend's state."""
     import numpy
     import ucorr
@@ -134,7 +182,14 @@ def readable(value: Any) -> str:
 
 
 @main.command()
-@click.option("--output", default="ucorr-demo.png", show_default=True, help="Where the contact sheet goes.")
+@click.option(
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    default="ucorr-demo.png",
+    show_default=True,
+    help="Where the contact sheet goes.",
+)
 @json_option
 def demo(output: str, as_json: bool) -> None:
     """Filter a photograph and read digits on a real MicroPython, and compare every bit with NumPy."""
@@ -170,46 +225,56 @@ def demo(output: str, as_json: bool) -> None:
 
 
 def geometry(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that run and simulate share: which image, which kernel, how it moves."""
+    """The options that filter and simulate share: which image, which kernel, how it moves, what outputs mean."""
     for option in (
+        click.option("--bias", type=int, help="Added to each sum before it is scaled."),
+        click.option("--signed/--unsigned", default=None, help="Outputs -128..127, 0 at mid grey; or 0..255."),
+        click.option("--divide", type=click.IntRange(1), help="Divide each sum, rounded to nearest."),
+        click.option("--shift", type=click.IntRange(-31, 30), help="Multiply each sum by 2**SHIFT."),
         click.option("--border", type=click.Choice(["constant", "edge", "reflect"]), default="edge", show_default=True),
-        click.option("--padding", type=click.Choice(["valid", "same"]), default="same", show_default=True),
+        click.option("--padding", type=click.Choice(["valid", "same"]), show_default="same"),
         click.option("--dilation", type=click.IntRange(1), default=1, show_default=True),
         click.option("--stride", type=click.IntRange(1), default=1, show_default=True),
         click.argument("kernel"),
-        click.argument("image", type=click.Path(exists=True, dir_okay=False)),
+        click.argument("image", type=FileName(exists=True, dir_okay=False)),
     ):
         command = option(command)
     return command
 
 
-def image_problem(image: str, kernel: str, **words: Any) -> Any:
-    """The Problem of one filter on the grey of an image file."""
-    from ucorr_host.problems import Problem
+def filter_of(image: str, kernel: str, words: dict[str, Any]) -> Any:
+    """The filters.Filter of an image file's grey; notes on what was made of either go to stderr."""
+    from .filters import image_filter
+    from .kernel_text import Scale
+    from .picture import grey
 
-    from .filters import load_kernel
-    from .picture import grey, read
-
-    weights, options = load_kernel(kernel)
-    pixels = grey(read(image))
-    return Problem(kernel, "Correlate2D", weights, pixels.shape, {"dtype": "B", **options, **words}, pixels)
+    said = Scale(**{name: words[name] for name in ("shift", "divide", "signed", "bias", "padding")})
+    geometry = {name: words[name] for name in ("stride", "dilation", "border")}
+    found = image_filter(kernel, grey(read_picture(image)), said, **geometry)
+    if found.worst_error:
+        tell([f"{kernel}: weights rounded to 8 bits, by {found.worst_error:.3g} at most"])
+    return found
 
 
 @main.command("filter")
 @geometry
-@click.argument("output", type=click.Path(dir_okay=False))
+@click.argument("output", type=FILE)
 def filter_(image: str, kernel: str, output: str, **words: Any) -> None:
-    """Filter the grey of IMAGE with KERNEL and write the result to OUTPUT, a PNG.
+    """Filter the grey of IMAGE with KERNEL and write the result to OUTPUT, in the format of its suffix.
 
     KERNEL is a name (sobel-x, sobel-y, gaussian, sharpen, laplacian, edge-pair, identity) or a text file
-    with a row of numbers per line; numbers with a decimal point make a float kernel. Signed results are
-    drawn with 0 at mid grey.
+    with a row of numbers per line; numbers with a decimal point or an exponent make a float kernel. A file's sums are
+    grey levels as they are, unless an option or a line "# ucorr filter --signed --shift -3" in the file says how they
+    are scaled; a name brings its scale. Levels outside of 0..255 are clipped and counted; signed ones are drawn with 0
+    at mid grey.
     """
     from .picture import save
 
-    result = image_problem(image, kernel, **words).expected()
-    save(result, output)
-    click.echo(f"{output}: {result.shape[1]}x{result.shape[0]} {result.dtype}, {result.min()}..{result.max()}")
+    made = filter_of(image, kernel, words)
+    result, clipped = made.problem.expected(), made.clipped()
+    tell(save(result, output))
+    text = f"{output}: {result.shape[1]}x{result.shape[0]} {result.dtype}, {result.min()}..{result.max()}"
+    click.echo(text + (f", {clipped} of {result.size} pixels clipped" if clipped else ""))
 
 
 @main.command()
@@ -231,7 +296,7 @@ def simulate(
     import numpy as np
     from ucorr_host.simulator import simulate as run_simulation
 
-    problem = image_problem(image, kernel, **words)
+    problem = filter_of(image, kernel, words).problem
     result = run_simulation(problem.make(), problem.x, target, backend=backend, repeat=repeat)
     (layer,) = result.layers
     equal = bool(np.array_equal(result.output, problem.expected()))
@@ -253,7 +318,7 @@ def simulate(
 
 
 @main.command()
-@click.option("--target", metavar="TARGET", default="micropython", show_default=True, help="As of simulate, or desk.")
+@click.option("--target", metavar="TARGET", default="micropython", show_default=True, help="As of simulate, or host.")
 @click.option("--layers", default="abcdefghi", show_default=True, help="Letters of the layers, a to s.")
 @click.option(
     "--backend",
@@ -266,16 +331,23 @@ def bench(target: str, layers: str, backends: tuple[str, ...], as_json: bool) ->
     """Measure named layers on a target; each result is verified first.
 
     An emulated core (cortex-m4 ...: generated code alone) or board (qemu-m4 ...) counts instructions. A MicroPython
-    process gives times, of which only ratios say something. desk times the NumPy reference beside scipy. naive is a
+    process gives times, of which only ratios say something. host times the NumPy reference beside scipy. naive is a
     viper loop as one writes it first.
     """
+    from ucorr_host.simulator import targets
+
     from . import bench as benchmarks
 
+    if target != "host" and target not in targets():
+        raise click.UsageError(f"--target: {target!r}, wanted host or one of {' '.join(targets())}")
     unknown = sorted(set(layers) - set(benchmarks.LETTERS)) + sorted(set(backends) - set(benchmarks.BACKENDS))
     if unknown:
         raise click.UsageError(f"unknown layer or backend: {' '.join(unknown)}")
-    if target == "desk":
-        result = benchmarks.desk()
+    if not layers:
+        raise click.UsageError("--layers: none, wanted letters from a to s")
+    if target == "host":
+        refuse_lost("another target", "--layers", "--backend")
+        result = benchmarks.host()
         click.echo(json.dumps(result, indent=1) if as_json else "\n".join(map(str, result["reference"])))
         return
 

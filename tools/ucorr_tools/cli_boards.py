@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from ucorr.backends import NAMES
 
-from .cli_networks import json_option
+from .cli_networks import FILE, json_option
+
+
+def port_given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """The port or ports as given. raises ValueError for an empty one: a script's unset variable must not mean
+    that no board is wanted"""
+    name, ports = "--port", (value,) if isinstance(value, str) else value or ()
+    if isinstance(param.envvar, str) and ctx.get_parameter_source(param.name or "") != ParameterSource.COMMANDLINE:
+        name, ports = param.envvar, (os.environ.get(param.envvar, "unset"),)
+    for port in ports:
+        if not port.strip():
+            raise ValueError(f"{name}: {port!r}, wanted the name of a serial port, such as /dev/ttyACM0")
+    return value
+
 
 port_option = click.option(
-    "--port", envvar="UCORR_PORT", metavar="PORT", help="Serial port of the board, or $UCORR_PORT."
+    "--port", envvar="UCORR_PORT", callback=port_given, metavar="PORT", help="Serial port of the board, or $UCORR_PORT."
 )
 ports_option = click.option(
-    "--port", "ports", multiple=True, envvar="UCORR_PORT", metavar="PORT",
+    "--port", "ports", multiple=True, envvar="UCORR_PORT", callback=port_given, metavar="PORT",
     help="Serial port of the board, or $UCORR_PORT; repeat it for several boards.",
 )  # fmt: skip
 resume_option = click.option(
@@ -26,7 +41,7 @@ resume_option = click.option(
 def on_boards(
     command: str, ports: tuple[str, ...], resume: bool, work: Callable[[Any], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What work(board) tells of each board, one after the other, or {"port", "error"} of one that failed."""
+    """What work(board) says of each board, one after the other, or {"port", "error"} of one that failed."""
     from .board import Board, BoardError
 
     if not ports:
@@ -44,7 +59,7 @@ def on_boards(
 
 
 def finish(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print what boards told: for one as it always was, for several with their ports; status 1 if one failed."""
+    """Print the rows of boards, with the port of each where there are several; exit with status 1 if one failed."""
     if as_json:
         told: Any = {"boards": rows}
         if len(rows) == 1:
@@ -84,16 +99,26 @@ class copy_progress:
 @click.command()
 @ports_option
 @click.option("--mpy", is_flag=True, help="Deploy compiled .mpy files: less memory and time to import.")
-@click.option("--target", default="/lib", show_default=True, help="Directory on the board.")
+@click.option(
+    "--target",
+    default="/lib",
+    show_default=True,
+    metavar="PATH",
+    help="Directory on the board, an absolute path; /flash/lib where it starts in /flash.",
+)
 @click.option("--dry-run", is_flag=True, help="Tell what would be done; write nothing.")
 @click.option(
     "--model",
-    type=click.Path(dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="Also a network, a .tflite file or one that convert wrote, and a main.py that runs it.",
+    help="Also a network, a .tflite file, one that convert wrote, or digits, and a main.py that runs it.",
 )
-@click.option("--labels", type=click.Path(dir_okay=False), metavar="FILE", help="The model's classes, one per line.")
-@click.option("--force", is_flag=True, help="With --model: replace a main.py that is there.")
+@click.option("--labels", type=FILE, metavar="FILE", help="The model's classes, one per line.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Remove files in the package's directory that are not ucorr's; with --model, replace a main.py that is there.",
+)
 @resume_option
 @json_option
 def deploy(
@@ -107,13 +132,16 @@ def deploy(
 ) -> None:
     """Copy the package ucorr to a board, or to several, files that differ only; with --model a network too.
 
-    A .tflite file is compiled for the core that the board tells. A main.py that is there already is kept.
+    A .tflite file is compiled for the core that the board says. A main.py that is there already is kept, and files in
+    the package's directory that are not ucorr's.
     """
+    from .board_files import board_path
     from .deploy_model import read_model, told
 
-    if not model and (labels or force):
-        raise click.UsageError("--labels and --force go with --model FILE.")
-    network = read_model(model, labels) if model else None
+    if model is None and labels is not None:
+        raise click.UsageError("--labels go with --model FILE.")
+    board_path(words["target"], "--target")
+    network = None if model is None else read_model(model, labels)
 
     def copy(board: Any) -> dict[str, Any]:
         with copy_progress() as progress:
@@ -129,7 +157,7 @@ def deploy(
 
 @click.command()
 @ports_option
-@click.option("--report", "path", metavar="FILE", help="Write all that was found out, as .json or .html.")
+@click.option("--report", "path", type=FILE, metavar="FILE", help="Write all that was found out, as .json or .html.")
 @click.option(
     "--backend",
     "backends",
@@ -139,14 +167,14 @@ def deploy(
 )
 @click.option(
     "--model",
-    type=click.Path(dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="Instead of the named problems, the network of this .tflite file, which deploy --model put there.",
+    help="Instead of the named problems, the network of this .tflite file, or digits, which deploy --model put there.",
 )
 @click.option(
     "--input",
     "given",
-    type=click.Path(dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="With --model: its input, as run takes it; a few random ones otherwise.",
 )
@@ -163,16 +191,18 @@ def verify(
     resume: bool,
     as_json: bool,
 ) -> None:
-    """Run the named problems on a board, or on several, and compare every bit with the reference; or a network."""
+    """Run the named test cases on a board, or on several, and compare every bit with the reference; or a network."""
     from . import report
     from .board import BoardError
+    from .resolve import resolved
     from .verify import verify as run_verify
 
     if path and not path.endswith(report.FORMATS):
         raise click.UsageError(f"--report takes a file that ends in {' or '.join(report.FORMATS)}.")
-    if (model and (path or backends)) or (not model and (given or file)):
+    of_model = given is not None or file is not None
+    if (path or backends) if model is not None else of_model:
         raise click.UsageError("--input and --file go with --model FILE, --report and --backend without it.")
-    if model:
+    if model is not None:
         from .verify_model import model_check
 
         work = model_check(model, given, file, None if as_json else click.echo)
@@ -181,29 +211,39 @@ def verify(
 
     def tell(row: Any) -> None:
         time = "" if row.microseconds is None else f"{row.microseconds / 1000:.2f} ms"
-        click.echo(f"{row.problem:<18}{row.backend:<10}{time:>12}  {'equal' if row.equal else row.said}")
+        click.echo(f"{row.problem:<20}{row.backend:<10}{time:>12}  {'equal' if row.equal else row.said}")
 
     def check(board: Any) -> dict[str, Any]:
         if len(ports) > 1 and not as_json:
             click.echo(f"{board.port}:")
         states, rows = run_verify(board, progress=None if as_json else tell, names=backends)
-        found = {"backends": states, "rows": report.rows_of(rows)}
+        found = {"package": resolved(board, "ucorr"), "backends": states, "rows": report.rows_of(rows)}
         wrong = sum(not row.equal for row in rows)
+        ran = {row.backend for row in rows}
+        idle = [f"{name} ({states[name]})" for name in backends or ({} if rows else states) if name not in ran]
         if not as_json:
             for name, state in states.items():
                 if state != "ok":
                     click.echo(f"no {name} here: {state}")
+            click.echo(f"ucorr is {found['package']}")
             click.echo(f"{len(rows) - wrong} of {len(rows)} equal the reference bit for bit")
         if path:
             found |= report.facts(board)
-        return {**found, "error": f"{wrong} of {len(rows)} problems failed on the board"} if wrong else found
+        errors = [f"{wrong} of {len(rows)} problems failed on the board"] if wrong else []
+        errors += [f"nothing ran on {' or '.join(idle)}"] if idle else []
+        return {**found, "error": "; ".join(errors)} if errors else found
 
     try:
         boards = on_boards("verify", ports, resume, check)
     except BoardError as error:
         if path and ports:
-            report.write(report.whole([{"port": ports[0], "error": str(error)}]), path)
+            try:
+                report.write(report.whole([{"port": ports[0], "error": str(error)}]), path)
+            except OSError as unwritten:
+                raise BoardError(f"{error}; no report: {unwritten}") from error
         raise
-    if path:
-        report.write(report.whole(boards), path)
-    finish(boards, as_json)
+    try:
+        if path:
+            report.write(report.whole(boards), path)
+    finally:  # what was found out is reported, report or not
+        finish(boards, as_json)

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import click
 
-from .cli_networks import json_option
+from .cli_networks import FILE, json_option, read_picture
 
 
 @click.command()
-@click.argument("input", type=click.Path(dir_okay=False))
-@click.argument("output", type=click.Path(dir_okay=False))
+@click.argument("input", type=FILE)
+@click.argument("output", type=FILE)
 @click.option("--size", default="3x3", show_default=True, metavar="HxW", help="Of the kernel, rows by columns.")
-@click.option("--bias", is_flag=True, help="Let a constant be added; kernel files have no place for it.")
+@click.option("--bias", is_flag=True, help="Let a constant be added.")
 @click.option(
     "--signed", is_flag=True, help="OUTPUT is drawn with 0 at mid grey, as ucorr filter draws signed results."
 )
-@click.option("--output", "path", type=click.Path(dir_okay=False), help="Write the kernel, a file for ucorr filter.")
+@click.option("--output", "path", type=FILE, help="Write the kernel, a file for ucorr filter.")
 @json_option
 def learn(input: str, output: str, size: str, bias: bool, signed: bool, path: str | None, as_json: bool) -> None:
     """Find the kernel that makes the picture OUTPUT of the picture INPUT, grey by grey.
 
     OUTPUT is as large as INPUT, or smaller by what a kernel of the size takes away. The kernel is printed as rows of
-    numbers, exact multiples of a power of two, which `ucorr filter` takes from a file. Only outputs whose window lies
-    within INPUT are looked at.
+    integers after a line that says how `ucorr filter`, which takes them from a file, scales their sums. Only outputs
+    whose window lies within INPUT are looked at.
     """
     import numpy as np
     from ucorr_host import learn_kernel
 
-    from .picture import grey, read
+    from .files import write
+    from .picture import grey
 
     found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", size)
     if not found:
         raise click.UsageError(f"--size: {size!r}, wanted rows x columns such as 5x5.")
-    x, y = grey(read(input)), grey(read(output))
+    x, y = grey(read_picture(input)), grey(read_picture(output))
     if signed:
         y = (y.astype(np.int16) - 128).astype(np.int8)
     learned = learn_kernel(x, y, (int(found[1]), int(found[2])), bias=bias)
-    text = kernel_text(learned)
+    text = kernel_text(learned, signed)
     if path:
-        Path(path).write_text(text, encoding="utf-8")
+        write(path, text.encode())
     if as_json:
         click.echo(json.dumps(told(learned)))
         return
@@ -57,10 +57,13 @@ def learn(input: str, output: str, size: str, bias: bool, signed: bool, path: st
         click.echo(f"# the pictures determine {learned.rank} of {learned.unknowns} weights: the least of many kernels")
 
 
-def kernel_text(learned: Any) -> str:
-    """The kernel's rows as decimal fractions, with a point so that filters.load_kernel takes them for floats."""
-    rows = (learned.ints * 2.0**learned.shift).tolist()
-    return "".join(" ".join(map(repr, row)) + "\n" for row in rows)
+def kernel_text(learned: Any, signed: bool) -> str:
+    """The text of a kernel file with which `ucorr filter` gives the outputs of the learned kernel."""
+    from .kernel_text import Scale, written
+
+    padding = None if any(map(any, learned.padding)) else "valid"
+    scale = Scale(learned.shift, None, signed or None, learned.bias_ints or None, padding)
+    return written(learned.ints, scale)
 
 
 def told(learned: Any) -> dict[str, Any]:

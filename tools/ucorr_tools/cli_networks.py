@@ -1,28 +1,70 @@
-"""The commands of `ucorr` that take a network: convert and run; and what info tells of one."""
+"""The commands of `ucorr` that take a network: convert and run; and what info says of one."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from ucorr.codegen.cores import CORES
 
-CORES = "any, cortex-m0plus, cortex-m3, cortex-m4, cortex-m7 or cortex-m33"
 TOP = 5  # classes that run shows
+
+
+class FileName(click.Path):
+    """The name of a file. An empty one is refused: a script's unset variable must not mean that none is given."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            self.fail("empty, wanted the name of a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = FileName(dir_okay=False)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
-core_option = click.option("--core", default="any", show_default=True, metavar="CORE", help=f"{CORES}.")
+core_option = click.option(
+    "--core", default="any", show_default=True, metavar="CORE", help=f"any, {', '.join(core.name for core in CORES)}."
+)
 budget_option = click.option(
     "--budget", type=click.IntRange(0), metavar="BYTES", help="The most that packed weights may take."
 )
 
 
+def refuse_lost(wanted: str, *options: str) -> None:
+    """Nothing, or wrong usage where the command line has one of the options, which would mean nothing."""
+    context = click.get_current_context()
+    names = {option: param.name for param in context.command.params for option in param.opts}
+    given = context.get_parameter_source
+    lost = [option for option in options if given(names[option] or "") == ParameterSource.COMMANDLINE]
+    if lost:
+        raise click.UsageError(f"{' and '.join(lost)}: wanted {wanted} beside it.")
+
+
+def tell(notes: list[str]) -> None:
+    """Notes on stderr, a line each, apart from what a command prints."""
+    for note in notes:
+        click.echo(note, err=True)
+
+
+def read_picture(path: str) -> Any:
+    """The uint8 pixels (height, width, 3) of an image file; what is not in them is reported on stderr."""
+    from .picture import read
+
+    pixels, notes = read(path)
+    tell(notes)
+    return pixels
+
+
 def network_info(model: str, core: str, budget: int | None, picture: str | None) -> tuple[dict[str, Any], str]:
-    """(plain values, text) of a .tflite model as a board would have it; writes the memory plan's picture if asked."""
-    from ucorr_host import load_tflite, summary
+    """(plain values, text) of a model as a board would have it; writes the memory plan's picture if asked."""
+    from ucorr_host import summary
     from ucorr_host.compile import compile
 
-    told = summary.report(compile(load_tflite(model), core, budget))
+    from .shipped import load
+
+    told = summary.report(compile(load(model), core, budget))
     if picture:
         from .memory_picture import draw
 
@@ -31,59 +73,75 @@ def network_info(model: str, core: str, budget: int | None, picture: str | None)
 
 
 @click.command()
-@click.argument("model", type=click.Path(dir_okay=False))
-@click.argument("output", type=click.Path(dir_okay=False))
+@click.argument("model", type=FILE)
+@click.argument("output", type=FILE)
 @core_option
 @budget_option
-@click.option("--labels", type=click.Path(dir_okay=False), help="Text file, a class per line.")
+@click.option("--labels", type=FILE, help="Text file, a class per line.")
 @json_option
 def convert(model: str, output: str, core: str, budget: int | None, labels: str | None, as_json: bool) -> None:
-    """Compile MODEL, a .tflite file, into OUTPUT, one file for a board.
+    """Compile MODEL, a .tflite file or digits, into OUTPUT, one file for a board.
 
     CORE any keeps weights as they are, and a board packs them when it loads the file; a Cortex-M gets its machine code.
     """
-    from ucorr_host import load_tflite, summary
+    from ucorr_host import summary
     from ucorr_host.compile import compile
 
     from .deploy_model import labelled
+    from .files import write
+    from .shipped import load
 
-    compiled = compile(labelled(load_tflite(model), labels), core, budget)
-    Path(output).write_bytes(compiled.to_bytes())
+    compiled = compile(labelled(load(model), labels), core, budget)
+    write(output, compiled.to_bytes())
     told = summary.report(compiled)
     if as_json:
         click.echo(json.dumps(told, indent=1))
         return
     click.echo(
         f"{output}: {told['file_bytes']:,} bytes for {core}, {told['macs']:,} MACs,"
-        f" arena {told['arena_bytes']:,}, scratch {told['scratch_bytes']:,} bytes"
+        f" arena {told['arena_bytes']:,}, scratch {told['scratch_bytes']:,} bytes\nSHA-256 {told['sha256']}"
     )
 
 
 @click.command()
-@click.argument("model", type=click.Path(dir_okay=False))
-@click.argument("input", type=click.Path(dir_okay=False))
-@click.option("--output", type=click.Path(dir_okay=False), help="Write the integers of the output, a .npy file.")
+@click.argument("model", type=FILE)
+@click.argument("input", type=FILE, required=False)
+@click.option("--output", type=FILE, help="Write the integers of the output, a .npy file.")
 @click.option("--target", metavar="TARGET", help="Run it there as well, as of simulate, and compare every byte.")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="COUNT", help="Operations that a sample may take.  [default: 10**10]"
+)
 @json_option
-def run(model: str, input: str, output: str | None, target: str | None, as_json: bool) -> None:
-    """Run MODEL, a .tflite file, on INPUT: what LiteRT's reference kernels compute, to the bit.
+def run(
+    model: str, input: str | None, output: str | None, target: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Run MODEL, a .tflite file or digits, on INPUT: what LiteRT's reference kernels compute, to the bit.
 
     INPUT is a .npy file of the model's integers, or of real numbers, one sample or many; or a picture of the input's
-    size, whose pixels are taken as they are, less 128 where the input is signed.
+    size, whose pixels are taken as they are, less 128 where the input is signed. digits has images of its own.
     """
     import numpy as np
-    from ucorr_host import load_tflite
+    from ucorr_host import work
 
-    network = load_tflite(model)
+    from .files import write
+    from .shipped import load, shipped
+
+    known = shipped(model)
+    if input is None and known is None:
+        raise click.UsageError("Missing argument 'INPUT'.")
+    network = load(model)
     require_one(network, model)
-    x = read_integers(input, network)
+    work.check(network, work.OPERATIONS if limit is None else limit, "; --limit raises it")
+    x = known.samples() if known and input is None else read_integers(input or "", network)
     found = np.asarray(network.run(x))
     if output:
-        np.save(output, found)
+        buffer = BytesIO()
+        np.save(buffer, found)
+        write(output, buffer.getvalue())
     real = network.dequantize_output(found)
     rows = real.reshape(-1, real.shape[-1])
     told = {"output": found.tolist(), "real": real.tolist(), "classes": rows.argmax(1).tolist()}
-    there, text = on_target(network, x, found, target) if target else ({}, "")
+    there, text = ({}, "") if target is None else on_target(network, x, found, target)
     if as_json:
         click.echo(json.dumps(told | there))
     else:
@@ -95,7 +153,7 @@ def run(model: str, input: str, output: str | None, target: str | None, as_json:
             click.echo(f"... {len(rows)} rows in all")
         if text:
             click.echo(text)
-    if target and not there["equal"]:
+    if there and not there["equal"]:
         raise click.ClickException(f"the output of {target} differs from the reference")
 
 
@@ -122,16 +180,16 @@ def require_one(network: Any, path: str) -> None:
 def read_integers(path: str, network: Any) -> Any:
     """Integers that Network.run takes, one sample or many, from a file of them, of real numbers, or a picture.
     raises ValueError, OSError"""
-    from ucorr_host.network import samples_of
+    from ucorr_host.graph import samples_of
 
     tensor = network.tensors[network.inputs[0]]
     x = read_input(path, tensor)
-    if x.dtype.kind == "f":
-        x = network.quantize_input(x)
     try:
+        if x.dtype.kind == "f":
+            x = network.quantize_input(x)
         samples_of(tensor, x)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
     return x
 
 
@@ -139,13 +197,14 @@ def read_input(path: str, tensor: Any) -> Any:
     """An array file, or a picture as integers of the tensor's shape. raises ValueError, OSError"""
     import numpy as np
 
-    if path.endswith(".npy"):
-        return np.load(path, allow_pickle=False)
-    from .picture import grey, read
+    from .files import ARRAYS, read_array
+    from .picture import grey
 
+    if path.lower().endswith(ARRAYS):
+        return read_array(path)
     if len(tensor.shape) != 4 or tensor.shape[3] not in (1, 3) or tensor.dtype.itemsize != 1:
         raise ValueError(f"{path}: a picture for an input of shape {tensor.shape}, wanted a .npy file")
-    picture = read(path)
+    picture = read_picture(path)
     pixels = picture if tensor.shape[3] == 3 else grey(picture)[..., None]
     if pixels.shape != tensor.shape[1:]:
         height, width = tensor.shape[1:3]

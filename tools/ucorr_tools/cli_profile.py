@@ -1,4 +1,4 @@
-"""The commands that tell what a network takes: profile, where it runs, and forecast, where it does not."""
+"""The commands that report what a network takes: profile measures it on a target, forecast estimates it."""
 
 from __future__ import annotations
 
@@ -9,38 +9,42 @@ from typing import Any
 
 import click
 
-from .cli_networks import json_option, read_input
+from .cli_boards import port_given
+from .cli_networks import FILE, json_option, read_integers, refuse_lost, require_one
 
 COLUMNS = ("layer", "output", "MACs", "instructions", "cycles", "µs", "per MAC", "weights", "backend")
 
 
 @click.command()
-@click.argument("model", type=click.Path(dir_okay=False))
+@click.argument("model", type=FILE)
 @click.option("--target", metavar="TARGET", default="cortex-m4", show_default=True, help="As of simulate.")
-@click.option("--port", metavar="PORT", help="Serial port of a board, instead of a target.")
-@click.option("--input", "path", type=click.Path(dir_okay=False), help="A .npy file, as run takes it; else random.")
+@click.option("--port", callback=port_given, metavar="PORT", help="Serial port of a board, instead of a target.")
+@click.option("--input", "path", type=FILE, help="A .npy file, as run takes it; else random.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random input.")
-@click.option("--picture", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the bars, a PNG.")
+@click.option("--picture", type=FILE, metavar="FILE", help="Draw the bars, a picture.")
 @json_option
 def profile(
     model: str, target: str, port: str | None, path: str | None, seed: int, picture: str | None, as_json: bool
 ) -> None:
-    """Tell what each layer of MODEL, a .tflite file, takes on a target or a board.
+    """Tell what each layer of MODEL, a .tflite file or digits, takes on a target or a board.
 
     The output is compared with the reference byte for byte first. Emulated cores (cortex-m4 ...) count machine code,
     emulated boards (qemu-m4 ...) everything; a MicroPython process and a real board tell microseconds. A board needs
     `ucorr deploy` before; MODEL is compiled for it, and its file is there only while it is measured.
     """
-    from ucorr_host import load_tflite
+    from ucorr_host import work
 
     from . import profiling
+    from .shipped import load
 
-    network = load_tflite(model)
-    if path:
-        x = read_input(path, network.tensors[network.inputs[0]])
-        x = network.quantize_input(x) if x.dtype.kind == "f" else x
-    else:
-        x = network.random_input(seed)
+    if port is not None:
+        refuse_lost("no --port", "--target")
+    if path is not None:
+        refuse_lost("no --input", "--seed")
+    network = load(model)
+    work.check(network)
+    require_one(network, model)
+    x = read_integers(path, network) if path else network.random_input(seed)
     if port:
         from .board import Board
 
@@ -81,22 +85,25 @@ def text(told: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("model", type=click.Path(dir_okay=False))
+@click.argument("model", type=FILE)
 @click.option("--board", metavar="BOARD", required=True, help="pico, pico2, pyboard, teensy41 or esp32.")
 @json_option
 def forecast(model: str, board: str, as_json: bool) -> None:
-    """Estimate what MODEL, a .tflite file, takes on a BOARD that is not at hand: memory and time.
+    """Estimate what MODEL, a .tflite file or digits, takes on a BOARD that is not at hand: memory and time.
 
     Heap and flash under stock MicroPython, whether weights stay in memory or have to be streamed, the layer that needs
     most, milliseconds per inference. Figures of boards come from manuals and sources, which --json names; status 1
     where the network does not fit.
     """
-    from ucorr_host import load_tflite
+    from ucorr_host import work
     from ucorr_host.boards import board as board_of
     from ucorr_host.forecast import forecast as estimate
 
-    row = board_of(board)
-    found = estimate(load_tflite(model), row)
+    from .shipped import load
+
+    row, network = board_of(board), load(model)
+    work.check(network)
+    found = estimate(network, row)
     if as_json:
         click.echo(json.dumps({**asdict(found), "fits": found.fits, "figures": asdict(row)}, indent=1))
     else:

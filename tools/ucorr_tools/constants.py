@@ -1,4 +1,4 @@
-"""Numbers of the package's modules written where they are used, ahead of mpy-cross.
+"""Numbers of the package's modules written where they are used, before mpy-cross.
 
 MicroPython looks a name up each time, and a .mpy file holds the name of all that it imports. Its const() folds names
 within a file; this does it across files, so that a constant has one home in the source and none on the board. Names in
@@ -43,7 +43,7 @@ class _Module:
                         self.names[name] = value
 
     def value(self, node: ast.expr) -> int | None:
-        """What a sum of numbers and constants is, or None."""
+        """The value of an expression of numbers and constants, or None."""
         if isinstance(node, ast.Constant):
             return node.value if type(node.value) is int else None
         if isinstance(node, ast.Name):

@@ -19,7 +19,7 @@ from .picture import Act, Tile, contact_sheet, grey, photograph
 RUNS = (("micropython", "viper"), ("micropython", "portable"), ("cpython", "portable"))
 TITLE = "A photograph: filters, the features of a layer, and a patch that is looked for"
 PATCH = (56, 40, 16, 24)  # the eye on the left: y, x, height, width
-WINDOW = 96  # the camera of the matched filter sees so much of the photograph
+WINDOW = 96  # side of the matched filter's image, cut from the photograph
 PANS = ((0, 0), (9, 17), (24, 28), (28, 6))  # where the camera looks, (y, x)
 
 
@@ -99,7 +99,7 @@ def matched_filters(image: NDArray[np.uint8]) -> list[Problem]:
     """The patch looked for while the camera pans: windows of the photograph, read in place by their pitch."""
     y, x, height, width = PATCH
     patch = image[y : y + height, x : x + width].astype(np.int64)
-    kernel = patch - int(np.round(patch.mean()))  # zero mean: a bright wall does not answer
+    kernel = patch - int(np.round(patch.mean()))  # zero mean: a uniformly bright area gives 0
     pitch = image.shape[1]
     options = {"dtype": "B", "out_dtype": "i", "pitch": pitch}
     problems = []

@@ -1,4 +1,4 @@
-"""The second act of the demo: a network reads digits that it never saw, on the desk and on a real MicroPython."""
+"""The second act of the demo: a network reads digits that it never saw, on the host and on a real MicroPython."""
 
 from __future__ import annotations
 

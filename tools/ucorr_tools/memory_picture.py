@@ -7,12 +7,14 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from .picture import write
+
 COLUMN, HEIGHT, MARGIN, FOOT = 46, 360, 60, 110  # pixels
 COLOURS = ("#8fb8de", "#f2c78a", "#a8d5a2", "#d9a5b3", "#c3b1e1", "#b0d8d8")
 
 
 def draw(told: dict[str, Any], path: str | Path) -> None:
-    """Write the picture of a summary.report() as PNG."""
+    """Write the picture of a summary.report()."""
     steps, arena = told["steps"], max(1, told["arena_bytes"])
     columns = len(steps) + 2  # the input before the first step, the output after the last
     image = Image.new("RGB", (MARGIN + columns * COLUMN + 10, HEIGHT + FOOT), "white")
@@ -40,5 +42,4 @@ def draw(told: dict[str, Any], path: str | Path) -> None:
         label = Image.new("RGB", (FOOT - 10, 12), "white")
         ImageDraw.Draw(label).text((0, 0), name[:20], fill="black", font=font)
         image.paste(label.rotate(90, expand=True), (across(n - 1) + COLUMN // 2 - 6, HEIGHT - 2))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, "PNG")
+    write(image, path)

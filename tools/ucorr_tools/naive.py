@@ -1,4 +1,4 @@
-"""What one writes first: a layer's formula as viper loops, index by index. The benchmarks' yardstick, nothing else.
+"""What one writes first: a layer's formula as viper loops, index by index, for benchmarks only.
 
 Executed on a target, this becomes a backend of ucorr there, "naive", that takes int8 layers with TensorFlow Lite's
 32-bit scale and a constant border.
@@ -129,6 +129,4 @@ class Backend:
         return None
 
 
-if "naive" not in ucorr.backends.NAMES:
-    ucorr.backends.NAMES = ucorr.backends.NAMES + ("naive",)
-ucorr.backends._modules["naive"] = Backend
+ucorr.backends.register("naive", Backend)

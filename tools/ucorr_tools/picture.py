@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib import resources
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from . import files
 
 MARGIN = 6
 CAPTION, TITLE = 16, 26  # heights of lines of text
 CAPTION_FONT, TITLE_FONT = 12, 16
 WRONG = (215, 20, 20)
+ORIENTATION = 0x0112  # of an image, in EXIF
+BITS, MEANING, FORM = 258, 262, 339  # of the samples of a TIFF file: tags that Pillow leaves to us for some of them
+WHITE_IS_0, SIGNED = 0, 2  # as MEANING, as FORM
+# What the suffix of a picture that is written means.
+FORMATS = {
+    "": "PNG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF",
+    ".gif": "GIF", ".webp": "WEBP", ".pgm": "PPM", ".ppm": "PPM",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,17 +70,78 @@ class Act:
 
 def photograph() -> NDArray[np.uint8]:
     """The photograph that the package ships: uint8 (128, 128, 3); data/README.md names its source."""
-    with (files("ucorr_tools") / "data" / "astronaut.png").open("rb") as file:
+    with (resources.files("ucorr_tools") / "data" / "astronaut.png").open("rb") as file:
         return np.asarray(Image.open(file).convert("RGB"))
 
 
-def read(path: str | Path) -> NDArray[np.uint8]:
-    """An image file as uint8 (height, width, 3); ValueError when it is none."""
+def read(path: str | Path) -> tuple[NDArray[np.uint8], list[str]]:
+    """(pixels, notes) of an image file: uint8 (height, width, 3), and a sentence for each thing that is not in them.
+
+    16 bits are scaled to 8, what is transparent keeps its colour, an image is turned as its EXIF says.
+    raises  ValueError naming the file where it is no image, too large, or of real numbers
+    """
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} can't be read as an image: {error}") from None
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                pixels, notes = _rgb(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        size = re.search(r"\d+ pixels", str(error))
+        raise ValueError(
+            f"{path}: {size[0] if size else 'too many pixels'}, wanted at most {Image.MAX_IMAGE_PIXELS}"
+        ) from None
+    except Exception as error:  # of a broken file Pillow raises what its parsers do: SyntaxError, struct.error ...
+        raise ValueError(f"{path} can't be read as an image: {_line(error)}") from None
+    return pixels, [
+        f"{path}: {note}"
+        for note in [*notes, *(_line(str(warning.message)) for warning in said if warning.category is UserWarning)]
+    ]
+
+
+def _line(error: Exception | str) -> str:
+    """The first line of what an error says, or its name."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _rgb(image: Image.Image) -> tuple[NDArray[np.uint8], list[str]]:
+    """(pixels, notes) of an open image, without its name. raises what Pillow raises, ValueError"""
+    notes = []
+    frames, mode, deep = getattr(image, "n_frames", 1), image.mode, ";16" in str(getattr(image, "tile", ""))
+    if frames > 1:
+        notes.append(f"{frames} frames, the first is taken")
+    alpha = "transparency" in image.info or mode in ("LA", "La", "PA", "RGBA", "RGBa")
+    turned = ImageOps.exif_transpose(image)
+    if turned.size != image.size or image.getexif().get(ORIENTATION, 1) not in (0, 1):
+        notes.append("turned as its EXIF says")
+    tags = getattr(image, "tag_v2", {})
+    if SIGNED in tags.get(FORM, ()) and not mode.startswith("I"):
+        raise ValueError("pixels of 8 bits with a sign, wanted 8 or 16 bits without one")
+    if mode == "F":
+        raise ValueError("pixels are real numbers (mode F), wanted 8 or 16 bits")
+    if mode.startswith("I"):
+        levels, bits = np.asarray(turned).astype(np.int64), 12 if tags.get(BITS) == (12,) else 16
+        most = 2**bits - 1
+        if levels.min() < 0 or levels.max() > most:
+            raise ValueError(f"pixels {levels.min()}..{levels.max()} of 32 bits, wanted 8 or 16 bits")
+        if tags.get(MEANING) == WHITE_IS_0:
+            levels = most - levels
+        scaled = ((levels * 255 + most // 2) // most).astype(np.uint8)  # of 16 bits 257 * g becomes g
+        notes += [f"{bits} bits scaled to 8"] + ["alpha dropped"] * alpha
+        return np.repeat(scaled[..., None], 3, axis=2), notes
+    if deep:
+        notes.append("16 bits scaled to 8")
+    if mode in ("P", "PA"):
+        notes.append("palette converted to RGB")
+    elif mode not in ("1", "L", "RGB", "RGBX", "LA", "La", "RGBA", "RGBa"):
+        notes.append(f"{mode} converted to RGB")
+    if alpha:
+        notes.append("alpha dropped")
+    if mode in ("La", "RGBa"):  # colours multiplied by alpha
+        turned = turned.convert({"La": "LA", "RGBa": "RGBA"}[mode])
+    elif mode in ("P", "PA") and alpha:
+        turned = turned.convert("RGBA")
+    return np.asarray(turned.convert("RGB")), notes
 
 
 def grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -86,22 +160,38 @@ def visible(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.round((image - low) * (255 / max(1.0, high - low))).astype(np.uint8)
 
 
-def save(image: NDArray[Any], path: str | Path) -> None:
-    """Write a map or an RGB image as PNG."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(visible(image)).save(path, "PNG")
+def save(image: NDArray[Any], path: str | Path) -> list[str]:
+    """Write a map or an RGB image in the format of the path's suffix; notes on what the format does not keep."""
+    return write(Image.fromarray(visible(image)), path)
+
+
+def write(image: Image.Image, path: str | Path) -> list[str]:
+    """Write an image in the format of the path's suffix, PNG without one; notes on what the format does not keep.
+
+    raises  ValueError for a suffix of no format that can be written, OSError
+    """
+    suffix, buffer = Path(path).suffix.lower(), BytesIO()
+    if suffix not in FORMATS:
+        raise ValueError(f"{path}: no image is written as {suffix}, wanted {' '.join(filter(None, FORMATS))}")
+    form = FORMATS[suffix]
+    try:
+        image.save(buffer, form, quality=95, lossless=True)  # each format takes its own of these
+    except Exception as error:  # each format has its own limits of size
+        raise ValueError(f"{path}: {form} can't hold this image: {_line(error)}") from None
+    files.write(path, buffer.getvalue())
+    lossy = form == "JPEG" or (form == "GIF" and image.mode != "L")
+    return [f"{path}: {form} keeps levels only nearly, PNG exactly"] if lossy else []
 
 
 def contact_sheet(acts: list[Act], path: str | Path) -> None:
-    """Write acts as one PNG, one below the other."""
+    """Write acts as one image, one below the other."""
     widths, heights = zip(*(act.size for act in acts), strict=True)
     sheet = Image.new("RGB", (max(widths), sum(heights)), "white")
     top = 0
     for act in acts:
         draw_act(sheet, act, top)
         top += act.size[1]
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, "PNG")
+    write(sheet, path)
 
 
 def draw_act(sheet: Image.Image, act: Act, top: int) -> None:

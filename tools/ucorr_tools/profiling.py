@@ -1,30 +1,31 @@
-"""Profile a network: a row for each step, of a run whose output is held against the reference first.
+"""Profile a network: a row for each step, of a run whose output is compared with the reference first.
 
-An emulated core counts machine code, an emulated board everything; a real MicroPython, on the desk or behind a
-serial port, tells microseconds.
+An emulated core counts machine code, an emulated board everything; a real MicroPython, on the host or behind a
+serial port, gives microseconds.
 """
 
 from __future__ import annotations
 
 import zlib
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from ucorr_host import Network, TargetError, simulate
 from ucorr_host.compile import Compiled, compile
-from ucorr_host.cycles import TABLES
-from ucorr_host.network import in_form, samples_of
+from ucorr_host.cores import ANY, EMULATED, counted
+from ucorr_host.graph import in_form, samples_of
+from ucorr_host.problems import CORE
 from ucorr_host.simulator import LayerRun, core_of
 from ucorr_host.summary import kind
 
 from . import verify
 from .board import Board
+from .deploy_model import place_of
 
-PATH = "/ucorr-profile.tmp"  # of the network's file on a board, while it is profiled
-CODE_LEVEL = "getattr(ucorr.backends.probe('thumb_code'), 'LEVEL', None)"  # evaluated on a board
-CORE_OF_LEVEL = {None: "any", 6: "cortex-m0plus", 8: "cortex-m4"}
-UNITS = ("cycles", "instructions", "microseconds")  # what counts is the first that a target tells
+NAME = "ucorr-profile.tmp"  # of the network's file on a board, while it is profiled
+UNITS = ("cycles", "instructions", "microseconds")  # what counts is the first that a target says
 
 
 def on_target(network: Network, x: ArrayLike, target: str) -> dict[str, Any]:
@@ -44,17 +45,18 @@ def on_board(network: Network, x: ArrayLike, board: Board) -> dict[str, Any]:
     raises  BoardError, TargetError, ValueError and TypeError likewise
     """
     verify.start(board)
-    compiled = compile(network, CORE_OF_LEVEL[board.eval(CODE_LEVEL)])
+    compiled = compile(network, board.eval(CORE) or ANY)
     file = compiled.to_bytes()
     samples, form = samples_of(network.tensors[network.inputs[0]], x)
-    message = {"name": "network", "network": len(file), "path": PATH, "digest": zlib.crc32(file), "profile": True}
+    path = place_of(board, NAME)
+    message = {"name": "network", "network": len(file), "path": path, "digest": zlib.crc32(file), "profile": True}
     try:
-        board.write(PATH, file)
+        board.write(path, file)
         answers = [verify.ask(board, message, np.ascontiguousarray(sample).tobytes()) for sample in samples]
     finally:
-        if board.alive and PATH[1:] in board.listdir("/"):
+        if board.alive and NAME in board.listdir(str(PurePosixPath(path).parent)):
             board.exec("_kept = (None, None, None)\nimport gc\ngc.collect()")  # a streamed file is open
-            board.remove(PATH)
+            board.remove(path)
     last = answers[-1][0]
     for answer, _ in answers:
         if "error" in answer:
@@ -83,7 +85,8 @@ def told(compiled: Compiled, runs: list[LayerRun], where: str) -> dict[str, Any]
     """Rows, totals and what the figures leave out, as plain values.
 
     unit     of UNITS; per_mac is that many for each MAC, microseconds told as nanoseconds
-    macs     nominal, as the network's summary tells them
+    macs     nominal, as the network's summary says them
+    counted_macs   of the totals: those of the steps that were counted, which alone their per_mac is over
     """
     unit = next((name for name in UNITS if any(getattr(run, name) is not None for run in runs)), UNITS[-1])
     rows = []
@@ -96,9 +99,11 @@ def told(compiled: Compiled, runs: list[LayerRun], where: str) -> dict[str, Any]
         values = [row[name] for row in rows if row[name] is not None]
         totals[name] = sum(values) if values else None
     totals["weight_bytes"] = sum(row["weight_bytes"] for row in rows)
+    totals["counted_macs"] = sum(row["macs"] for row in rows if row[unit] is not None)
     for row in (*rows, totals):
-        if row[unit] is not None and row["macs"]:
-            row["per_mac"] = round((1000 if unit == UNITS[-1] else 1) * row[unit] / row["macs"], 3)
+        macs = row.get("counted_macs", row["macs"])
+        if row[unit] is not None and macs:
+            row["per_mac"] = round((1000 if unit == UNITS[-1] else 1) * row[unit] / macs, 3)
     return {
         "target": where,
         "core": compiled.core,
@@ -107,8 +112,14 @@ def told(compiled: Compiled, runs: list[LayerRun], where: str) -> dict[str, Any]
         "unit": unit,
         "rows": rows,
         "totals": {"per_mac": None, **totals},
-        "notes": notes(where, rows, unit),
+        "notes": notes(where, rows, unit) + uncounted(totals),
     }
+
+
+def uncounted(totals: dict[str, Any]) -> list[str]:
+    """A sentence on how much of the MACs was not counted; none where all were."""
+    counted, macs = totals["counted_macs"], totals["macs"]
+    return [] if counted == macs else [f"of {macs:,} MACs {counted:,} are counted; the total per MAC is over these"]
 
 
 def notes(where: str, rows: list[dict[str, Any]], unit: str) -> list[str]:
@@ -119,14 +130,14 @@ def notes(where: str, rows: list[dict[str, Any]], unit: str) -> list[str]:
             "cycles are estimated from the instructions by the tables of the core's manual; wait states, caches,"
             " bus contention and interrupts are ignored"
         )
-    elif where.startswith("cortex-"):
-        found.append(f"no cycles: there are tables for {' and '.join(TABLES)} only")
+    elif where in EMULATED:
+        found.append(f"no cycles: there are tables for {' and '.join(counted())} only")
     elif unit == "instructions":
         found.append("instructions of the whole step, its Python included; they are not cycles")
     elif where in ("cpython", "micropython"):
         found.append("microseconds of this machine, of which only ratios say something about a board")
     left = [row["layer"] for row in rows if row[unit] is None]
-    if left and where.startswith("cortex-"):
+    if left and where in EMULATED:
         names = ", ".join(sorted(set(left)))
         found.append(f"not counted, being no machine code: {names}; on a board viper runs what has none")
     return found

@@ -5,6 +5,7 @@ A page is complete in itself: no scripts, nothing loaded from elsewhere, everyth
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 from dataclasses import asdict
@@ -15,8 +16,10 @@ from typing import Any
 import numpy
 import ucorr
 
+from . import files
 from .board import Board, BoardError
-from .deploy import MANIFEST
+from .deploy import MANIFEST, manifest_digests
+from .resolve import resolved
 from .verify import Row
 
 FORMATS = (".json", ".html")
@@ -35,36 +38,37 @@ code { font-size: 0.9em; overflow-wrap: anywhere; }
 def facts(board: Board) -> dict[str, Any]:
     """What a board is, and the files of the package on it: {"board": Board.probe(), "ucorr": version, "files": rows}.
 
-    A file's row tells the SHA-256 that the board computes and whether the board's manifest lists the same one.
+    A file's row says the SHA-256 that the board computes and whether the board's manifest lists the same one.
     """
-    version, where = board.eval("(lambda u: (u.__version__, u.__file__))(__import__('ucorr'))")
+    version, where = board.eval("__import__('ucorr').__version__"), resolved(board, "ucorr") or ""
     root = where.rpartition("/")[0]
     try:
-        listed = json.loads(board.read(f"{root}/{MANIFEST}"))["files"]
-    except (BoardError, ValueError, KeyError):
+        listed = manifest_digests(board.read(f"{root}/{MANIFEST}"))
+    except BoardError:
         listed = {}
-    files = []
-    for name in sorted(set(board.tree(root)) - {MANIFEST} | set(listed)):
-        digest = board.sha256(f"{root}/{name}")
-        expected = listed.get(name, {}).get("sha256")
-        state = "not in the manifest" if expected is None else "equal" if digest == expected else "differs"
-        files.append({"name": name, "sha256": digest, "manifest": state if digest else "missing"})
-    return {"board": board.probe(), "ucorr": version, "folder": root, "files": files}
+    there, rows = board.tree(root), []
+    for name in sorted(set(there) - {MANIFEST} | set(listed)):
+        digest = None
+        with contextlib.suppress(ValueError):  # a name that has no UTF-8, which can be listed but not asked for
+            digest = board.sha256(f"{root}/{name}")
+        state = "equal" if digest == listed.get(name) else "differs"
+        state = "not in the manifest" if name not in listed else state if name in there else "missing"
+        rows.append({"name": name, "sha256": digest, "manifest": state})
+    return {"board": board.probe(), "ucorr": version, "folder": root, "files": rows}
 
 
 def whole(boards: list[dict[str, Any]]) -> dict[str, Any]:
-    """A report of boards, each {"port", "error"} or {"port", "backends", "rows", and what facts() tells}."""
-    desk = {"ucorr": ucorr.__version__, "python": platform.python_version(), "numpy": numpy.__version__}
-    return {"desk": {**desk, "system": platform.platform()}, "boards": boards}
+    """A report of boards, each {"port", "error"} or {"port", "backends", "rows", and what facts() says}."""
+    host = {"ucorr": ucorr.__version__, "python": platform.python_version(), "numpy": numpy.__version__}
+    return {"host": {**host, "system": platform.platform()}, "boards": boards}
 
 
 def write(report: dict[str, Any], path: str | Path) -> None:
     """Write a report as its file name's ending says, .json or .html; ValueError for another."""
-    path = Path(path)
-    if path.suffix not in FORMATS:
+    if not str(path).endswith(FORMATS):
         raise ValueError(f"{path}: a report ends in {' or '.join(FORMATS)}")
-    text = json.dumps(report, indent=1) if path.suffix == ".json" else page(report)
-    path.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(report, indent=1) if str(path).endswith(".json") else page(report)
+    files.write(path, f"{text}\n".encode(errors="backslashreplace"))  # names may have bytes that are no UTF-8
 
 
 def rows_of(rows: list[Row]) -> list[dict[str, Any]]:
@@ -75,7 +79,7 @@ def rows_of(rows: list[Row]) -> list[dict[str, Any]]:
 def page(report: dict[str, Any]) -> str:
     """A report as one HTML page."""
     parts = [f"<!doctype html><html lang='en'><meta charset='utf-8'><title>ucorr verify</title><style>{STYLE}</style>"]
-    parts += ["<h1>ucorr verify</h1>", "<h2>Desk</h2>", pairs(report["desk"])]
+    parts += ["<h1>ucorr verify</h1>", "<h2>Host</h2>", pairs(report["host"])]
     for board in report["boards"]:
         parts.append(f"<h2>Board on {text(board['port'])}</h2>")
         if "error" in board:
@@ -86,14 +90,14 @@ def page(report: dict[str, Any]) -> str:
 
 
 def section(board: dict[str, Any]) -> list[str]:
-    """What a page tells of a board that answered."""
+    """What a page says of a board that answered."""
     wrong = sum(not row["equal"] for row in board["rows"])
     right = len(board["rows"]) - wrong
     problems = [
         [row["problem"], row["backend"], row["macs"], row["microseconds"], "equal" if row["equal"] else row["said"]]
         for row in board["rows"]
     ]
-    files = [[row["name"], row["sha256"], row["manifest"]] for row in board["files"]]
+    hashes = [[row["name"], row["sha256"], row["manifest"]] for row in board["files"]]
     return [
         f"<p{' class=bad' if wrong else ''}>{right} of {len(board['rows'])} equal the reference bit for bit.</p>",
         pairs({**board["board"], "ucorr": f"{board['ucorr']} in {board['folder']}"}),
@@ -102,7 +106,7 @@ def section(board: dict[str, Any]) -> list[str]:
         "<h3>Problems</h3>",
         table(["problem", "backend", "MACs", "microseconds", "result"], problems, good=("equal",)),
         "<h3>Files</h3>",
-        table(["file", "SHA-256 on the board", "manifest"], files, good=("equal",)),
+        table(["file", "SHA-256 on the board", "manifest"], hashes, good=("equal",)),
     ]
 
 

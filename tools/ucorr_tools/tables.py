@@ -1,7 +1,8 @@
-"""Make the README's tables from the JSON of verified runs: `python -m ucorr_tools.tables README.md FILE.json...`
+"""Make the tables of README and docs from the JSON of verified runs: `python -m ucorr_tools.tables . FILE.json...`
 
 The files are what `ucorr bench --json` and `ucorr profile --json` print for each target, and what the tests of the
-emulated boards write. Each table stands between its markers, <!-- NAME begins --> and <!-- NAME ends -->.
+emulated boards write. Each table is between its markers, <!-- NAME begins --> and <!-- NAME ends -->, in the pages
+that PAPERS names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ucorr.backends import NAMES
+
+from .qemu.machines import MACHINES
 
 COUNTED = "qemu-m4"  # the board on which all backends are compared
 GENERATED, SMALL = "cortex-m4", "cortex-m0plus"  # the cores on which generated code is counted
@@ -37,14 +40,28 @@ PEERS = {
 }
 SMALL_PEER = dict(zip("abcdefghi", (10.2, 7.26, 6.38, 6.92, 31.1, 8.36, 28.8, 60.6, 6.12), strict=True))  # CMSIS-NN
 
-# Networks: what they are called, and milliseconds on a Cortex-M4 of 120 MHz (NUCLEO-L4R5ZI, measured) of the fastest
-# submission to MLPerf Tiny 1.1, Plumerai's (github.com/mlcommons/tiny_results_v1.1, closed/plumerai/README.md).
-NETWORKS: dict[str, tuple[str, float | None]] = {
-    "kws_ref_model": ("keyword spotting, MLPerf Tiny", 47.78),
-    "pretrainedResnet_quant": ("image classification, MLPerf Tiny", 167.76),
-    "digits": ("8x8 digits, ours", None),
+MADE_FOR = "abcdefi"  # the layers that CMSIS-NN is made for: g and h are filters of an image, not layers of a network
+
+# Networks: what they are called; inferences a second of the fastest submission to MLPerf Tiny for a Cortex-M4
+# (github.com/mlcommons/tiny_results_v1.2, closed/STMicroelectronics/results/NUCLEO_L4R5ZI, 120 MHz) and a Cortex-M0+
+# (the same, closed/bosch/results/NUCLEO_G0B1RE_int8, 64 MHz), each from TASK/performance/results.txt; and the least and
+# the greatest factor from estimated cycles to those of silicon, which docs/networks.md derives.
+NETWORKS: dict[str, tuple[str, dict[str, float], tuple[float, float] | None]] = {
+    "kws_ref_model": ("keyword spotting, MLPerf Tiny", {"cortex-m4": 23.155, "cortex-m0plus": 2.107}, (1.31, 1.31)),
+    "pretrainedResnet_quant": (
+        "image classification, MLPerf Tiny", {"cortex-m4": 6.056, "cortex-m0plus": 0.657}, (1.29, 1.49),
+    ),
+    "digits": ("8x8 digits, ours", {}, None),
+}  # fmt: skip
+PUBLISHED_HZ = {"cortex-m4": 120e6, "cortex-m0plus": 64e6}
+
+# What each paper has of the tables.
+PAPERS = {
+    "README.md": ("layers", "compiled"),
+    "docs/benchmarks.md": ("bench", "sizes", "host", "small", "images", "viper", "compiled", "compiled small"),
+    "docs/boards.md": ("boards", "heap"),
+    "docs/networks.md": ("networks", "networks small"),
 }
-PUBLISHED_KHZ = 120_000
 
 
 def by_layer(result: dict[str, Any], backend: str) -> dict[str, dict[str, Any]]:
@@ -76,6 +93,16 @@ def markdown(rows: list[dict[str, str]], words: int) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def layers(benches: dict[str, dict[str, Any]]) -> str:
+    """The README's table: instructions per MAC on a Cortex-M4, in four columns."""
+    rows = []
+    for letter, row in by_layer(benches[COUNTED], "viper").items():
+        cells = {"layer": row["name"], "viper": per_mac(row)}
+        cells["CMSIS-NN"] = digits(PEERS["CMSIS-NN"][letter] if letter in MADE_FOR else None)
+        rows.append(cells | {"ucorr": f"**{per_mac(fastest(benches[GENERATED], letter))}**"})
+    return markdown(rows, words=1)
+
+
 def instructions(benches: dict[str, dict[str, Any]]) -> str:
     """The table of instructions per MAC on a Cortex-M4, every backend and compiled C."""
     viper, naive, portable = (by_layer(benches[COUNTED], name) for name in ("viper", "naive", "portable"))
@@ -83,8 +110,15 @@ def instructions(benches: dict[str, dict[str, Any]]) -> str:
     for letter, row in viper.items():
         cells = {"layer": f"{letter}: {row['name']}", "MACs": whole(row["macs"]), "bytecode": per_mac(portable[letter])}
         cells |= {"naive viper": per_mac(naive[letter]), "`viper`": per_mac(row)}
-        rows.append(cells | generated(benches[GENERATED], letter, {name: PEERS[name][letter] for name in PEERS}))
+        cells |= generated(benches[GENERATED], letter)
+        rows.append(cells | {name: digits(PEERS[name][letter]) for name in PEERS})
     return markdown(rows, words=1)
+
+
+def sizes(benches: dict[str, dict[str, Any]]) -> str:
+    """The table of what machine code takes on a Cortex-M4."""
+    letters = by_layer(benches[COUNTED], "viper")
+    return markdown([{"layer": letter, **taken(benches[GENERATED], letter)} for letter in letters], words=1)
 
 
 def small(benches: dict[str, dict[str, Any]]) -> str:
@@ -92,22 +126,36 @@ def small(benches: dict[str, dict[str, Any]]) -> str:
     rows = []
     for letter, row in by_layer(benches["qemu-m0"], "viper").items():
         cells = {"layer": letter, "`viper`": per_mac(row)}
-        rows.append(cells | generated(benches[SMALL], letter, {"CMSIS-NN": SMALL_PEER[letter]}))
+        cells |= generated(benches[SMALL], letter) | {"CMSIS-NN": digits(SMALL_PEER[letter])}
+        rows.append(cells | taken(benches[SMALL], letter))
     return markdown(rows, words=1)
 
 
-def generated(bench: dict[str, Any], letter: str, peers: dict[str, float]) -> dict[str, str]:
-    """The cells of generated code for a layer, in both packings, and of others' kernels for the same layer."""
-    rows = {row["packing"]: row for row in bench["rows"] if row["verified"] and row["layer"] == letter}
-    fast, compact = rows.get("fast", {}), rows.get("compact", {})
-    best = fast or compact
+def packings(bench: dict[str, Any], letter: str) -> dict[str, dict[str, Any]]:
+    """{packing: row} of a layer's machine code."""
+    return {row["packing"]: row for row in bench["rows"] if row["verified"] and row["layer"] == letter}
+
+
+def fastest(bench: dict[str, Any], letter: str) -> dict[str, Any]:
+    """The row of a layer's fastest machine code."""
+    rows = packings(bench, letter)
+    return rows.get("fast") or rows["compact"]
+
+
+def generated(bench: dict[str, Any], letter: str) -> dict[str, str]:
+    """The cells of a layer's fastest machine code: instructions and cycles per MAC."""
+    best = fastest(bench, letter)
+    return {"`thumb`": f"**{per_mac(best)}**", "cycles": digits(best["cycles_per_mac"])}
+
+
+def taken(bench: dict[str, Any], letter: str) -> dict[str, str]:
+    """The cells of what a layer's machine code takes, and of its instructions with compact weights."""
+    rows, best = packings(bench, letter), fastest(bench, letter)
+    kinds = [rows[packing] for packing in ("fast", "compact") if packing in rows]
     return {
-        "`thumb`": f"**{per_mac(best)}**",
-        "cycles": digits(best["cycles_per_mac"]),
-        "compact": digits(compact.get("instructions_per_mac")),
-        **{name: digits(figure) for name, figure in peers.items()},
+        "compact": digits(rows.get("compact", {}).get("instructions_per_mac")),
         "code, bytes": f"{best['code_bytes']:,}",
-        "weights": " or ".join(f"{row['weight_bytes']:,}" for row in (fast, compact) if row),
+        "weights": " or ".join(f"{row['weight_bytes']:,}" for row in kinds),
         "scratch": f"{best['scratch_bytes']:,}",
     }
 
@@ -120,7 +168,7 @@ def images(benches: dict[str, dict[str, Any]]) -> str:
         if " grey " in row["name"] or "signal" in row["name"]:
             cells = {"filter": row["name"].replace(" grey ", " on ")}
             for core, one in (("M4", row), ("M0+", on_small[row["layer"]])):
-                cells[f"{core}: instructions/MAC"] = per_mac(one)
+                cells[f"{core}: per MAC"] = per_mac(one)
                 cells[f"cycles{ALIKE}{core}"] = digits(one["cycles_per_mac"])
                 cells[f"code, bytes{ALIKE}{core}"] = whole(one["code_bytes"])
                 cells[f"scratch{ALIKE}{core}"] = whole(one["scratch_bytes"])
@@ -128,20 +176,46 @@ def images(benches: dict[str, dict[str, Any]]) -> str:
     return markdown(rows, words=1)
 
 
-def networks(profiles: dict[tuple[str, str], dict[str, Any]]) -> str:
-    """The table of whole networks on both cores; profiles by model and target."""
+def networks(profiles: dict[tuple[str, str], dict[str, Any]], core: str) -> str:
+    """The table of whole networks on a core; profiles by model and target.
+
+    Per MAC is over the MACs that were counted; where these are not all, their share is beside it.
+    """
     rows = []
-    for model, (name, published) in NETWORKS.items():
-        macs = profiles[model, GENERATED]["totals"]["macs"]
-        cells = {"network": name, "MACs": whole(macs), "arena": whole(profiles[model, GENERATED]["arena_bytes"])}
-        for core, target in (("M4", GENERATED), ("M0+", SMALL)):
-            totals = profiles[model, target]["totals"]
-            cells[f"{core}: instructions/MAC"] = digits(totals["instructions"] / macs)
-            cells[f"cycles{ALIKE}{core}"] = f"**{digits(totals['cycles'] / macs)}**"
-            cells[f"scratch{ALIKE}{core}"] = whole(profiles[model, target]["scratch_bytes"])
-        cells["published, M4: cycles"] = digits(published and published * PUBLISHED_KHZ / macs)
-        rows.append(cells)
-    return markdown(rows, words=1)
+    for model, (name, published, factors) in NETWORKS.items():
+        profile = profiles[model, core]
+        totals = profile["totals"]
+        counted = totals.get("counted_macs", totals["macs"])
+        share = "" if counted == totals["macs"] else f" ({100 * counted / totals['macs']:.0f} %)"
+        cycles = totals["cycles"] / counted
+        likely = [digits(factor * cycles) for factor in sorted(set(factors))] if factors else ["–"]
+        rate = published.get(core)
+        rows.append(
+            {
+                "network": name,
+                "MACs": whole(totals["macs"]),
+                "instructions": digits(totals["instructions"] / counted) + share,
+                "cycles": f"**{digits(cycles)}**{share}",
+                "cycles x factor": " to ".join(likely),
+                "published": digits(rate and PUBLISHED_HZ[core] / rate / totals["macs"]),
+                "arena": whole(profile["arena_bytes"]),
+                "scratch": whole(profile["scratch_bytes"]),
+            }
+        )
+    return f"{markdown(rows, words=1)}\n\n{ahead(profiles, core)}"
+
+
+def ahead(profiles: dict[tuple[str, str], dict[str, Any]], core: str) -> str:
+    """A sentence: which networks are before the published figure even with the greatest factor, and by how much."""
+    found = []
+    for model, (name, published, factors) in NETWORKS.items():
+        totals = profiles[model, core]["totals"]
+        if core in published and factors:
+            measured = PUBLISHED_HZ[core] / published[core] / totals["macs"]
+            times = measured / (max(factors) * totals["cycles"] / totals.get("counted_macs", totals["macs"]))
+            found += [f"{name} ({times:.1f} times)"] if times > 1 else []
+    joined = ",\n".join(found) or "none"
+    return f"Ahead of the published figure, the factor counted: {joined}."
 
 
 def viper(benches: dict[str, dict[str, Any]]) -> str:
@@ -165,12 +239,17 @@ def spread(bench: dict[str, Any], others: dict[str, float]) -> str:
             each = row["instructions_per_mac"]
             fewest[row["layer"]] = min(each, fewest.get(row["layer"], each))
     ratios = [others[letter] / fewest[letter] for letter in fewest]
-    least = f"{min(ratios):,.0f}" if min(ratios) >= 10 else f"{min(ratios):.1f}"
-    return f"{least} to {max(ratios):,.0f}"
+    least, most = (f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}" for ratio in (min(ratios), max(ratios)))
+    return f"{least} to {most}"
 
 
-def desk(result: dict[str, Any]) -> str:
-    """A sentence for each figure of the desk."""
+def made_for(peers: dict[str, float]) -> dict[str, float]:
+    """Those of the layers that CMSIS-NN is made for."""
+    return {letter: peers[letter] for letter in MADE_FOR}
+
+
+def host(result: dict[str, Any]) -> str:
+    """A sentence for each figure of the host."""
     sentences = []
     for row in result["reference"]:
         sentence = f"The {row['name']}: {row['milliseconds']:.2g} ms"
@@ -181,16 +260,27 @@ def desk(result: dict[str, Any]) -> str:
 
 
 def boards(seen: list[dict[str, Any]]) -> str:
-    """What ran where."""
+    """The table of the emulated boards: core, firmware, backends, test cases that were equal."""
     rows = [
         {
             "target": f"`{row['target']}`",
             "core": CORES[row["target"]],
-            "firmware": f"MicroPython {row['micropython']}",
+            "MicroPython": row["micropython"],
             ".mpy": row["arch"] or "bytecode",
             "backends": ", ".join(name for name in NAMES if row["backends"].get(name) == "ok"),
-            "named problems": f"{row['named']} equal",
-            "drawn problems": f"{row['drawn']} equal",
+            "test cases": f"{row['named']} equal",
+            "drawn layers": f"{row['drawn']} equal",
+        }
+        for row in seen
+    ]
+    return markdown(rows, words=5)
+
+
+def heap(seen: list[dict[str, Any]]) -> str:
+    """The table of the heap on the emulated boards: free, and taken by the package, a backend and a layer, in bytes."""
+    rows = [
+        {
+            "target": f"`{row['target']}`",
             "free heap": f"{row['free_heap']:,}",
             "ucorr takes": f"{row['package_heap_mpy']:,}",
             "`thumb` takes": f"{row['generator_heap_mpy']:,}" if "generator_heap_mpy" in row else "–",
@@ -198,7 +288,7 @@ def boards(seen: list[dict[str, Any]]) -> str:
         }
         for row in seen
     ]
-    return markdown(rows, words=5)
+    return markdown(rows, words=1)
 
 
 def written(text: str, name: str, content: str) -> str:
@@ -211,32 +301,41 @@ def written(text: str, name: str, content: str) -> str:
     return before + begin + content + end + after
 
 
-def main(readme: str, *files: str) -> None:
-    """Put every table into a Markdown file; ValueError or OSError says what is missing."""
+def main(root: str, *files: str) -> None:
+    """Put every table into the papers in a folder; ValueError or OSError says what is missing."""
     results = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
     profiles = {(result["model"], result["target"]): result for result in results if "model" in result}
     benches = {result["target"]: result for result in results if "target" in result and "model" not in result}
     seen = [result["boards"] for result in results if "boards" in result]
-    missing = [name for name in (GENERATED, SMALL, COUNTED, *OTHERS, "desk") if name not in benches]
+    missing = [name for name in (GENERATED, SMALL, COUNTED, *OTHERS, "host") if name not in benches]
     missing += [
         f"{model} on {core}" for model in NETWORKS for core in (GENERATED, SMALL) if (model, core) not in profiles
     ]
-    missing += [] if seen else ["boards"]
+    rows = {row["target"] for row in seen[-1]} if seen else set()
+    missing += [f"the board {name}" for name in MACHINES if name not in rows]
     if missing:
         raise ValueError(f"no result of {' '.join(missing)}: run `make bench-table`")
-    text = Path(readme).read_text(encoding="utf-8")
-    text = written(text, "bench", f"\n{instructions(benches)}\n\n{desk(benches['desk'])}\n")
-    text = written(text, "images", f"\n{images(benches)}\n")
-    text = written(text, "viper", f"\n{viper(benches)}\n")
-    portable = by_layer(benches[COUNTED], "portable")
-    bytecode = {letter: row["instructions_per_mac"] for letter, row in portable.items()}
-    text = written(text, "bytecode", spread(benches[GENERATED], bytecode))
-    text = written(text, "compiled", spread(benches[GENERATED], PEERS["CMSIS-NN"]))
-    text = written(text, "small", f"\n{small(benches)}\n")
-    text = written(text, "compiled small", spread(benches[SMALL], SMALL_PEER))
-    text = written(text, "networks", f"\n{networks(profiles)}\n")
-    text = written(text, "boards", f"\n{boards(seen[-1])}\n")
-    Path(readme).write_text(text, encoding="utf-8")
+    blocks = {
+        "layers": layers(benches),
+        "bench": instructions(benches),
+        "sizes": sizes(benches),
+        "host": host(benches["host"]),
+        "small": small(benches),
+        "images": images(benches),
+        "viper": viper(benches),
+        "networks": networks(profiles, GENERATED),
+        "networks small": networks(profiles, SMALL),
+        "boards": boards(seen[-1]),
+        "heap": heap(seen[-1]),
+    }
+    made = {name: f"\n{content}\n" for name, content in blocks.items()}
+    made["compiled"] = spread(benches[GENERATED], made_for(PEERS["CMSIS-NN"]))
+    made["compiled small"] = spread(benches[SMALL], made_for(SMALL_PEER))
+    for paper, names in PAPERS.items():
+        text = Path(root, paper).read_text(encoding="utf-8")
+        for name in names:
+            text = written(text, name, made[name])
+        Path(root, paper).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m ucorr_tools.train_digits [folder]
 
 Everything is here: the layers' gradients, Adam, the loop. It needs NumPy and scikit-learn: pip install 'ucorr[train]'.
-The seed is fixed; what another NumPy or BLAS rounds differently makes other weights of the same quality, and that is
-why the files are shipped and not made anew.
+The seed is fixed, but another NumPy or BLAS rounds differently and gives other weights of the same quality; so the
+files are shipped, not made anew.
 
 Of the 1,797 images every fifth is held out, 360 in all, and seen by neither the training nor the calibration. The same
 writers are in both parts.

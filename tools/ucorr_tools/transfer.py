@@ -1,7 +1,7 @@
 """Files onto a board: written to a temporary name, checked there by SHA-256, then renamed in one short command.
 
-A board's file system replaces one file atomically and no more. What has to stand there as a whole is the concern of
-who gives the steps: deploy.py of the package, deploy_model.py of a network.
+A board's file system replaces one file atomically and no more. The callers give the steps and so decide which files
+appear together: deploy.py for the package, deploy_model.py for a network.
 """
 
 import contextlib
@@ -11,17 +11,20 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from .board import Board, BoardError
+from .board_files import literal
 
 TEMPORARY = ".tmp"
 READ_ONLY = (errno.EROFS, errno.ENODEV, errno.EPERM, errno.EACCES)
 
-# (a, b) renames, (a,) removes; the first failure ends it
+# (a, b) renames, (a,) removes, an empty directory where a ends in a slash; the first failure ends it
 COMMIT = """
 import os
-root = {root!r}
-for step in {steps!r}:
+root = {root}
+for step in {steps}:
     if len(step) == 2:
         os.rename(root + step[0], root + step[1])
+    elif step[0][-1] == '/':
+        os.rmdir(root + step[0][:-1])
     else:
         os.remove(root + step[0])
 """
@@ -39,9 +42,9 @@ def remove(path):
             os.remove(path)
     except OSError:
         pass
-for path in {paths!r}:
+for path in {paths}:
     remove(path)
-for path in {directories!r}:
+for path in {directories}:
     try:
         os.rmdir(path)
     except OSError:
@@ -87,7 +90,7 @@ def write_checked(
     progress: Progress,
     place: str = "",
 ) -> None:
-    """Write files below a directory, and check each.
+    """Write files below a directory, an absolute path or "" for the root, and check each.
 
     remains  paths to remove after a failure, beside the directories that were made
     state    what then stands on the board, for the sentence of the error
@@ -97,7 +100,7 @@ def write_checked(
     made: list[str] = []
     total, before = sum(map(len, files.values())), 0
     try:
-        for parent in sorted({str(PurePosixPath(directory, name).parent) for name in files}):
+        for parent in sorted({str(PurePosixPath(f"{directory}/{name}").parent) for name in files}):
             made += board.makedirs(parent)
         for name, data in files.items():
             what = name.removesuffix(TEMPORARY)
@@ -130,8 +133,8 @@ def _explained(error: BoardError, board: Board, place: str, state: str) -> Board
 
 
 def commit(board: Board, root: str, steps: list[tuple[str, ...]]) -> None:
-    """Do steps on paths below root in one command: (a, b) renames, (a,) removes. raises BoardError"""
-    board.exec_checked(COMMIT.format(root=root, steps=tuple(steps)))
+    """Do steps on paths below root in one command, as COMMIT does. raises BoardError"""
+    board.exec_checked(COMMIT.format(root=literal(root), steps=literal(tuple(steps))))
 
 
 def tidy(board: Board, paths: Iterable[str], directories: Iterable[str] = ()) -> None:
@@ -140,4 +143,4 @@ def tidy(board: Board, paths: Iterable[str], directories: Iterable[str] = ()) ->
     paths, directories = tuple(paths), tuple(directories)
     if paths or directories:
         with contextlib.suppress(BoardError):
-            board.exec_checked(TIDY.format(paths=paths, directories=directories))
+            board.exec_checked(TIDY.format(paths=literal(paths), directories=literal(directories)))

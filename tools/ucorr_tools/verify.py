@@ -1,4 +1,4 @@
-"""Run the named problems on a board and compare every bit with the reference."""
+"""Run the named test cases on a board and compare every bit with the reference."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 from ucorr_host import board_side
 from ucorr_host.named import everything
 from ucorr_host.op_problems import OpProblem
-from ucorr_host.problems import LEVEL, Problem, packed
+from ucorr_host.problems import CORE, Problem, packed
 
 from .board import EXEC_SECONDS, Board, BoardError
+from .board_files import literal
+from .resolve import resolved
 
-PROBE = "(lambda module: module if isinstance(module, str) else 'ok')(ucorr.backends.probe({name!r}))"
+STATE = "ucorr.backends.state({name})"
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,25 @@ class Row:
 def start(board: Board) -> None:
     """Put board_side.py into the board's memory.
 
-    raises BoardError when the package is not there or can't be imported
+    raises BoardError when the package is not there or can't be imported; it names the file that was
     """
     try:
-        board.exec("import ucorr")
+        board.exec("import ucorr\nfrom ucorr.heap import Tidy")
     except BoardError as error:
         if not error.traceback:
             raise
         last = error.traceback.strip().splitlines()[-1]
-        raise BoardError(f"the board can't import ucorr ({last}): run `ucorr deploy` first") from error
+        file = resolved(board, "ucorr")
+        taken = f", of which it takes {file}" if file else ""
+        raise BoardError(f"the board can't import ucorr ({last}){taken}: run `ucorr deploy` first") from error
     source = Path(board_side.__file__).read_text(encoding="utf-8")
-    board.exec(f"from ucorr.heap import Tidy\nwith Tidy():\n    exec({source!r})")
+    board.exec(f"with Tidy():\n    exec({literal(source)})")
 
 
 def states(board: Board, backends: Sequence[str] = ()) -> dict[str, str]:
     """{backend: "ok" or the reason why it is missing} of a started board; imports those asked for, or all of them."""
     if backends:
-        return {name: board.eval(PROBE.format(name=name)) for name in backends}
+        return {name: board.eval(STATE.format(name=literal(name))) for name in backends}
     told = board.eval("ucorr.info()")
     return {name: state for name, state in told.items() if name != "ucorr"}
 
@@ -61,7 +65,7 @@ def ask(
     if "layer" in message:
         message, payload = packed(message, payload)
     board.send("payload", payload)
-    board.exec(f"answer, result = answer_to({message!r}, payload)", seconds=seconds)
+    board.exec(f"answer, result = answer_to({literal(message)}, payload)", seconds=seconds)
     answer = json.loads(board.exec("import json\nprint(json.dumps(answer))"))
     data = board.fetch("result")
     board.exec("payload = answer = result = None")  # what the next message needs the room for
@@ -97,11 +101,11 @@ def verify(
     """
     start(board)
     backends = states(board, names)
-    level = board.eval(LEVEL) if "thumb" in backends else None
+    core = board.eval(CORE) if "thumb" in backends else None
     rows = []
     for problem in everything() if problems is None else problems:
         for backend, state in backends.items():
-            if state == "ok" and problem.taken_by(backend, level):
+            if state == "ok" and problem.taken_by(backend, core):
                 row = check(board, problem, backend)
                 rows.append(row)
                 if progress:

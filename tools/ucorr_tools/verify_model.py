@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ucorr_host import Network
+from ucorr_host import Network, work
 from ucorr_host.compile import compile
-from ucorr_host.network import samples_of
+from ucorr_host.graph import samples_of
 
 from .board import EXEC_SECONDS, Board, BoardError
+from .board_files import board_path
 from .cli_networks import read_integers, require_one
 from .deploy_model import Model, core_of, place_of, read_model
+from .resolve import resolved
 from .transfer import sha256
 from .verify import ask, start
 
@@ -54,21 +56,25 @@ def verify_model(
     x         integers as Network.run takes them
     path      of the model's file on the board; where deploy puts it if not given
     progress  called with each SampleRow as it is known
-    returns   {"file": path, "samples": [rows], "layers": [{name, shape, macs, microseconds, backend}], "memory"}
+    returns   {"package": the file that `import ucorr` took, "file": path, "macs": of a run, as info says them,
+              "samples": [rows], "layers": [{name, shape, macs, microseconds, backend}], "memory"}
     raises    BoardError when the file is missing there, or does not load or run; ValueError, TypeError for a wrong x
     """
     network = model.network
     assert network is not None
     samples, _ = samples_of(network.tensors[network.inputs[0]], x)
+    if not len(samples):
+        raise ValueError("x: no samples, wanted at least one")
     expected = np.asarray(network.run(samples))
-    seconds = EXEC_SECONDS + compile(network).macs / MACS_PER_SECOND
+    macs = compile(network).macs
+    seconds = EXEC_SECONDS + macs / MACS_PER_SECOND
     path = path or place_of(board, model.name)
     where = PurePosixPath(path)
     start(board)
     if where.name not in board.listdir(str(where.parent)):
         raise BoardError(f"there is no {path} on the board on {board.port}: run `ucorr deploy --model` first")
     rows: list[SampleRow] = []
-    told: dict[str, Any] = {"file": path, "samples": rows}
+    told: dict[str, Any] = {"package": resolved(board, "ucorr"), "file": path, "macs": macs, "samples": rows}
     for number, (sample, wanted) in enumerate(zip(samples, expected, strict=True)):
         message = {"network": 0, "path": path, "digest": path, "profile": not rows}
         answer, data = ask(board, message, np.ascontiguousarray(sample).tobytes(), seconds)
@@ -85,7 +91,7 @@ def verify_model(
 
 
 def _row(number: int, wanted: NDArray[Any], data: bytes, labels: list[str]) -> SampleRow:
-    """What a sample's output is, held against the reference's."""
+    """The SampleRow of an output, compared with the reference's."""
     if len(data) != wanted.nbytes:
         return SampleRow(number, "", False, f"{len(data)} bytes of output, wanted {wanted.nbytes}")
     found = np.frombuffer(data, wanted.dtype)
@@ -105,17 +111,19 @@ def _why(board: Board, path: str, answer: dict[str, Any]) -> str:
 def model_check(
     path: str, given: str | None, file: str | None, tell: Callable[[str], None] | None
 ) -> Callable[[Board], dict[str, Any]]:
-    """What `ucorr verify --model` does with a board: what verify_model() tells, "error" in it where bytes differ.
+    """What `ucorr verify --model` does with a board: what verify_model() says, "error" in it where bytes differ.
 
     path   of the .tflite file; given, None for random inputs, or as read_integers() takes it; file, on the board
     tell   called with lines for a person
     raises ValueError, OSError
     """
+    file = None if file is None else board_path(file, "--file")
     model = read_model(path)
     if model.network is None:
         raise ValueError(f"{path}: the reference is missing, wanted the .tflite file that this one was converted from")
     network = model.network
     require_one(network, path)
+    work.check(network)
     x = random_samples(network) if given is None else read_integers(given, network)
 
     def show(row: SampleRow) -> None:
@@ -129,7 +137,7 @@ def model_check(
         if tell:
             right = f"{len(rows) - wrong} of {len(rows)} outputs of {told['file']} on {board.port}"
             tell(f"{right} equal the reference byte for byte")
-            tell(_speed(told["layers"]))
+            tell(f"{_speed(told['macs'], told['layers'])}\nucorr is {told['package']}")
         told["samples"] = [asdict(row) for row in rows]
         if wrong:
             told["error"] = f"{wrong} of {len(rows)} outputs differ from those of {path}"
@@ -140,9 +148,8 @@ def model_check(
     return check
 
 
-def _speed(layers: list[dict[str, Any]]) -> str:
+def _speed(macs: int, layers: list[dict[str, Any]]) -> str:
     """A run's work, time and backends in a line."""
-    macs = sum(layer["macs"] for layer in layers)
     backends = " and ".join(dict.fromkeys(layer["backend"] for layer in layers))
     times = [layer["microseconds"] for layer in layers]
     spent = "" if None in times else f" in {sum(times) / 1000:.2f} ms"

@@ -1,14 +1,14 @@
-"""Portable: plain loops. This is what every backend means, and the fallback everywhere.
+"""Portable: plain Python loops that run on every firmware; the fallback where no other backend takes the layer.
 
 An output is the dot product of the window it sees with its channel's weights. A
 window that several channels share, or that touches the border, is gathered into a
 patch first; one that lies inside the image and belongs to one channel is read where it is.
-The input's zero point is moved into the start of the sum:
+The input's zero point is moved into the start of the accumulator:
 
     sum((x - zero) * k) = sum(x * k) - zero * sum(k)
 
-Nothing is allocated in a run unless, on a 32-bit board, a sum leaves +-2**30, its
-small ints, or is requantised with 64 bits.
+Nothing is allocated in a run unless, on a 32-bit board, an accumulator leaves +-2**30,
+the range of small ints, or is requantised with 64 bits.
 """
 
 from array import array
@@ -18,7 +18,7 @@ from ..spec import source_index
 
 
 def refuses(spec, budget=None):
-    """Portable takes every layer."""
+    """None: portable takes every layer."""
     return None
 
 
@@ -40,11 +40,15 @@ class Portable:
         rows = [spec.pitch * source_index(r, height, spec.border) for r in range(-top, height + bottom)]
         columns = [channels * source_index(c, width, spec.border) for c in range(-left, width + right)]
         self.rows, self.columns = array("i", rows), array("i", columns)
-        # the taps of a window inside the image, counted from its first item
+        # the taps of a window inside the image, counted from its first item; where none fits they may be too far apart
         dy, dx = spec.pitch * spec.dilation[0], channels * spec.dilation[1]
+        if spec.extent[0] > height or spec.extent[1] > width:
+            kh = 0
         taps = [a * dy + b * dx + c for a in range(kh) for b in range(kw) for c in range(depth)]
         self.taps = array("i", taps)
-        self.weights = spec.weights
+        # a copy: the user's array may change, and other backends have packed theirs
+        small = spec.weights_bytes == len(spec.weights)
+        self.weights = array("b" if small else "h", spec.weights)
         if spec.kernel_zero_point:
             self.weights = array("h", [k - spec.kernel_zero_point for k in spec.weights])
         # a list: MicroPython's array("q") hands out a heap object for every item, small or not
@@ -53,12 +57,13 @@ class Portable:
             - spec.input_zero_point * sum(self.weights[o * spec.taps : (o + 1) * spec.taps])
             for o in range(spec.kernel_shape[0])
         ]
-        # a whole multiplier is a heap object on a board, its limbs are not; the half follows them
+        # a multiplier of 31 bits is a heap object on a board, its limbs are not; half_of() follows them
         self.limbs = None
         if spec.kind == "tflite":
             parts = [limbs(m) + (half_of(spec.rounding, shift),) for m, shift in zip(spec.multiplier, spec.shift)]
             self.limbs = array("h", [part for four in parts for part in four])
-        self.once = spec.rounding == "once"
+        self.single = spec.rounding == "single"
+        self.limited = spec.wide and spec.kind == "tflite"
         self.factors = spec.multiplier if spec.kind == "tflite64" else None
         self.shift = spec.shift
         self.zero = spec.output_zero_point
@@ -66,7 +71,7 @@ class Portable:
             self.lowest = spec.activation_min - self.zero
             self.highest = spec.activation_max - self.zero
         self.scratch_bytes = 4 * spec.taps
-        self.weight_bytes = spec.weights_bytes if self.weights is spec.weights else 2 * len(self.weights)
+        self.weight_bytes = 2 * len(self.weights) if spec.kernel_zero_point else spec.weights_bytes
 
     def run(self, x, out, scratch):
         """x, out: typed views; scratch: array('i') of spec.taps items, the patch."""
@@ -142,6 +147,9 @@ class Portable:
         zero = self.zero
         if self.factors:
             return requantize64(acc, self.factors[o], shift, zero, self.lowest + zero, self.highest + zero)
+        if self.limited:
+            most = 0x7FFFFFFF >> max(shift, 0)
+            acc = clamp(acc, -most, most)
         if shift > 0:
             acc <<= shift
         parts = self.limbs
@@ -149,5 +157,5 @@ class Portable:
             o *= 4
             acc = scale_high(acc, parts[o], parts[o + 1], parts[o + 2], parts[o + 3])
         if shift < 0:
-            acc = rounding_shift(acc, -shift, self.once)
+            acc = rounding_shift(acc, -shift, self.single)
         return clamp(acc, self.lowest, self.highest) + zero

@@ -1,7 +1,7 @@
-"""Portable: layers without weights as plain loops, what they mean and the fallback everywhere.
+"""Portable: operators without weights as plain Python loops that run on every firmware.
 
-Nothing is allocated in a run unless, on a 32-bit board, a product of 16-bit data leaves +-2**30; softmax's products
-of 32 bits always do.
+Nothing is allocated in a run unless, on a 32-bit board, a product of 16-bit data or an item of 32 bits leaves
++-2**30; softmax's products of 32 bits always do.
 """
 
 from array import array
@@ -10,12 +10,12 @@ from ..fixedpoint import clamp, limbs, rounding_shift, scale_high
 
 
 def refuses(op, budget=None):
-    """Portable takes every layer."""
+    """None: portable takes every operator."""
     return None
 
 
 def prepare(op, budget=None):
-    return PLANS[op.kind](op)
+    return globals()[op.runs.split(".")[1]](op)
 
 
 class Plan:
@@ -77,7 +77,7 @@ class Two(Plan):
         _, a1, a2, a3 = op.a_shape
         _, b1, b2, b3 = op.b_shape
         (i0, i1, i2, i3), (j0, j1, j2, j3) = self.steps
-        product, minus, last = op.kind == "mul", op.kind == "sub", 5 * (len(op.scales) - 1)
+        rectified, minus, last = op.kind == "prelu", op.kind == "sub", 0 if op.room is None else 10
         at = 0
         for k in range(n0):
             for m in range(n1):
@@ -86,12 +86,15 @@ class Two(Plan):
                     q = ((k * j0 * b1 + m * j1) * b2 + n * j2) * b3
                     for _ in range(n3):
                         value, other = a[p] - zero_a, b[q] - zero_b
-                        if product:
-                            value *= other
+                        if rectified and value >= 0:
+                            value = self.scale(value, 5)
+                        elif op.room is None:
+                            value = self.scale(value * other, last)
                         else:
                             other = self.scale(other << op.room, 5)
                             value = self.scale(value << op.room, 0) + (-other if minus else other)
-                        out[at] = clamp(self.scale(value, last), lowest, highest) + zero
+                            value = self.scale(value, last)
+                        out[at] = clamp(value, lowest, highest) + zero
                         at += 1
                         p += i3
                         q += j3
@@ -112,25 +115,38 @@ class Lookup(Plan):
             out[n] = value - 256 if value > 127 else value
 
 
+class Thresholds(Plan):
+    def run(self, sources, out):
+        op, x, table = self.op, sources[0], self.op.table
+        n = 0
+        for _ in range(op.rows):
+            first = 0
+            for _ in range(op.channels):
+                value = x[n]
+                low, high = first, first + op.count
+                while low < high:
+                    middle = (low + high) >> 1
+                    if value < table[middle]:
+                        high = middle
+                    else:
+                        low = middle + 1
+                out[n] = op.least + low - first
+                first += op.step
+                n += 1
+
+
 class Softmax(Plan):
     """gemmlowp's fixed point, as ucorr_host.reference.softmax explains it; products of 64 bits."""
 
-    def __init__(self, op):
-        self.op = op
-        table = op.table
-        if len(table) == 1024:
-            table = array("i", [int.from_bytes(bytes(table[4 * n : 4 * n + 4]), "little") for n in range(256)])
-        self.table = table
-
     def run(self, sources, out):
-        x, table, classes = sources[0], self.table, self.op.classes
+        x, table, classes = sources[0], self.op.table, self.op.classes
         for first in range(0, self.op.rows * classes, classes):
             most, total = -128, 0
             for n in range(first, first + classes):
                 most = max(most, x[n])
             for n in range(first, first + classes):
                 total += ((table[most - x[n]] >> 11) + 1) >> 1
-            inverse, shift = reciprocal(total)
+            inverse, shift = reciprocal(total, self.op.line, self.op.slope)
             for n in range(first, first + classes):
                 value = high_product(table[most - x[n]], inverse)
                 out[n] = min(((value >> (shift - 1)) + 1) >> 1, 255) - 128
@@ -141,15 +157,14 @@ def high_product(a, b):
     return (a * b + (1 << 30)) >> 31
 
 
-def reciprocal(total):
-    """(1 / total with 31 bits behind the point, what a product with it is shifted by) for 2**19 <= total < 2**31, a
-    sum with 19 bits behind the point: three Newton-Raphson steps from the line 48/17 - 32/17 * half, its 29 fractional
-    bits being gemmlowp's."""
+def reciprocal(total, line, slope):
+    """(1 / total with 31 fractional bits, the right shift of a product with it) for 2**19 <= total < 2**31, where total
+    has 19 fractional bits: three Newton-Raphson steps from line + slope * half, all with 29 fractional bits."""
     zeros = 0
     while total < 1 << 30:
         total <<= 1
         zeros += 1
-    x = 1515870810 + high_product(total, -1010580540)
+    x = line + high_product(total, slope)
     for _ in range(3):
         x += high_product(x, (1 << 29) - high_product(total, x)) << 2
     return min(x << 1, (1 << 31) - 1), 34 - zeros
@@ -170,17 +185,3 @@ class Moves(Plan):
                         q = target + i * t0 + j * t1 + k * t2
                         for n in range(length):
                             out[q + n] = x[p + n]
-
-
-PLANS = {
-    "max_pool2d": Pool,
-    "average_pool2d": Pool,
-    "add": Two,
-    "sub": Two,
-    "mul": Two,
-    "lookup": Lookup,
-    "softmax": Softmax,
-    "pad": Moves,
-    "concatenate": Moves,
-    "expand": Moves,
-}

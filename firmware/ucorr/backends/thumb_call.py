@@ -1,4 +1,4 @@
-"""How to jump into generated code: in a file of its own, since only Cortex-M firmware compiles it."""
+"""call(), which jumps into generated code, and barrier(): a file of its own, as only Cortex-M firmware compiles it."""
 
 import micropython
 

@@ -1,23 +1,18 @@
-"""Machine code on this core: whether it can run, its level, and how it is called. No generator is needed for it.
+"""Machine code on this board, without the generator: whether it can run, on which core, and Code, which calls it.
 
 The code is a bytearray in the heap, which Cortex-M ports leave executable for
 their own native emitter; thumb_call.py jumps to it. Importing this module fails, with the
 reason, where that can't work.
 
-A Cortex-M7 with caches must write the new code back to memory and forget what it
-has fetched. That is done as the Armv7-M Architecture Reference Manual (B2.2.7, B3.2)
+A Cortex-M7 with caches must write the new code back to memory and invalidate its
+instruction cache. That is done as the Armv7-M Architecture Reference Manual (B2.2.7, B3.2)
 says; it has not been proven on silicon, and the emulated M7 has no caches.
 """
 
 import sys
 from array import array
 
-# Checked ahead of what takes room in the heap, and of what no other firmware compiles.
-_ARCH = getattr(sys.implementation, "_mpy", 0) >> 10 & 15  # 4 armv6m, 5 armv7m, 6 to 8 armv7em
-if sys.platform == "linux" or not 4 <= _ARCH <= 8:
-    raise NotImplementedError("not a Cortex-M board")
-
-import uctypes
+from ..codegen import cores
 
 _CPUID = 0xE000ED00
 _CCR = 0xE000ED14
@@ -25,22 +20,31 @@ _ICIALLU = 0xE000EF50
 _DCCMVAC = 0xE000EF68
 _CACHES = 3 << 16  # data and instructions, in CCR
 _LINE = 32  # bytes
-_CORTEX_M3 = 0xC23  # part number in CPUID
 
 
 def _register(address):
+    import uctypes  # here: asked for before the check
+
     return uctypes.struct(address, {"word": uctypes.UINT32 | 0})
 
 
-from .thumb_call import barrier, call
+def _part():
+    return _register(_CPUID).word >> 4 & 0xFFF
 
-# The firmware of a Cortex-M3 may say armv7em. Without the DSP extension, a Cortex-M0's code is the best for it.
-_DSP = _ARCH > 6 or (_ARCH == 6 and _register(_CPUID).word >> 4 & 0xFFF != _CORTEX_M3)
-LEVEL = 8 if _DSP else 6  # ARMV7EM or ARMV6M of codegen/thumb_asm.py
+
+# Checked before what no other firmware compiles.
+_ARCH = getattr(sys.implementation, "_mpy", 0) >> 10 & 15
+CORE = None if sys.platform == "linux" else cores.detect(_ARCH, _part)
+if CORE is None:
+    raise NotImplementedError("not a Cortex-M board")
+
+import uctypes
+
+from .thumb_call import barrier, call
 
 
 def _entry(code):
-    """The address of code, bit 0 set as Thumb code wants it; caches see the code from here on."""
+    """The address of code with bit 0 set, as Thumb code requires; after this call the caches hold the code."""
     address = uctypes.addressof(code)
     if _register(_CCR).word & _CACHES:
         clean = _register(_DCCMVAC)
@@ -49,7 +53,7 @@ def _entry(code):
         barrier()
         _register(_ICIALLU).word = 0
         barrier()
-    return address | 1
+    return address + CORE.entry
 
 
 class Code:

@@ -7,11 +7,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from ucorr.spec import BORDERS, integer, one_of, pair
+from ucorr.arguments import integer, items_of, one_of, pair, refused
+from ucorr.spec import BORDERS, MOST_PAD
 
 from ..exact import correlate, extent_of
 from .checks import Ints, centre, integers
 from .scaling import to_output
+
+__all__ = [
+    "conv2d",
+    "convolve2d",
+    "correlate1d",
+    "correlate2d",
+    "dense",
+    "dense_image",
+    "depthwise_conv2d",
+    "transpose_conv2d",
+]
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -43,24 +55,25 @@ def conv2d(
     outside = 0
     if border_value is not None:
         limits = np.iinfo(x.dtype)
-        outside = integer("border_value", border_value, int(limits.min), int(limits.max)) - input_zero_point
+        zero_point = integer("input_zero_point", input_zero_point, limits.min, limits.max)
+        outside = integer("border_value", border_value, limits.min, limits.max) - zero_point
     centred = _padded(centre("x", x, "input_zero_point", input_zero_point), pads, border, outside)
     weights = centre("kernel", kernel, "kernel_zero_point", kernel_zero_point)
     acc = _accumulators(centred, weights, bias, stride, dilation, groups)
     return to_output(acc, x.dtype, bias, **scale)
 
 
-def depthwise_conv2d(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, **words: Any) -> Ints:
+def depthwise_conv2d(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, **options: Any) -> Ints:
     """Depthwise layer, TFLite's DEPTHWISE_CONV_2D: output channel c*m + n reads input channel c alone.
 
     x (..., height, width, channels), kernel (1, kh, kw, channels * m) -> (..., height', width', channels * m);
-    words as conv2d's, without groups
+    options as conv2d's, without groups
     """
     x, kernel = integers("x", x, 3), integers("kernel", kernel, 4, exactly=True)
     channels = x.shape[-1]
     if kernel.shape[0] != 1 or kernel.shape[3] % channels:
         raise ValueError(f"kernel: shape {kernel.shape}, wanted (1, height, width, a multiple of {channels})")
-    return conv2d(x, np.moveaxis(kernel, 3, 0).reshape(-1, *kernel.shape[1:3], 1), bias, groups=channels, **words)
+    return conv2d(x, np.moveaxis(kernel, 3, 0).reshape(-1, *kernel.shape[1:3], 1), bias, groups=channels, **options)
 
 
 def transpose_conv2d(
@@ -93,7 +106,7 @@ def transpose_conv2d(
     pads = [(size - 1 - before, size - 1 - after) for size, (before, after) in zip(extent, crops, strict=True)]
     for size, pad, span in zip(spread.shape[-3:-1], pads, extent, strict=True):
         if size + sum(pad) < span:
-            raise ValueError(f"padding: {padding!r} leaves no output, wanted to crop less")
+            raise ValueError(f"padding: {crops} leaves no output, wanted to crop less")
     wide = _padded(spread, tuple((max(0, before), max(0, after)) for before, after in pads), "constant", 0)
     rows, columns = (slice(max(0, -before), min(0, after) or None) for before, after in pads)
     wide = wide[..., rows, columns, :]
@@ -102,15 +115,15 @@ def transpose_conv2d(
     return to_output(acc, x.dtype, bias, **scale)
 
 
-def dense(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, **words: Any) -> Ints:
+def dense(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, **options: Any) -> Ints:
     """Fully connected layer, TFLite's FULLY_CONNECTED: y[o] = bias[o] + sum of x[n] * k[o, n].
 
-    x (..., in), kernel (out, in) -> (..., out); words: zero points and scale, as conv2d's
+    x (..., in), kernel (out, in) -> (..., out); options: zero points and scale, as conv2d's
     """
     x, kernel = integers("x", x, 1), integers("kernel", kernel, 2, exactly=True)
     if x.shape[-1] != kernel.shape[1]:
         raise ValueError(f"x: {x.shape[-1]} items in the last dimension, wanted the kernel's {kernel.shape[1]}")
-    return conv2d(x[..., None, None, :], kernel[:, None, None, :], bias, **words)[..., 0, 0, :]
+    return conv2d(x[..., None, None, :], kernel[:, None, None, :], bias, **options)[..., 0, 0, :]
 
 
 def dense_image(x: ArrayLike, weights: ArrayLike, bias: ArrayLike | None = None) -> Ints:
@@ -124,24 +137,27 @@ def dense_image(x: ArrayLike, weights: ArrayLike, bias: ArrayLike | None = None)
         raise ValueError(f"x: shape {x.shape}, wanted {weights.shape[2:]} last, as the weights")
     hidden, pixels = weights.shape[:2], weights.shape[2] * weights.shape[3]
     if bias is not None:
-        bias = np.broadcast_to(integers("bias", bias), hidden).reshape(-1)
+        bias = integers("bias", bias)
+        if bias.shape not in ((), hidden):
+            raise ValueError(f"bias: shape {bias.shape}, wanted one integer or {hidden}")
+        bias = np.broadcast_to(bias, hidden).reshape(-1)
     flat = dense(x.reshape(*x.shape[:-2], pixels), weights.reshape(-1, pixels), bias, accumulator="int64")
     return flat.reshape(*x.shape[:-2], *hidden)
 
 
-def correlate2d(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, **words: Any) -> Ints:
+def correlate2d(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, **options: Any) -> Ints:
     """Image filter: y[i, j] = bias + sum of x[i*sy + a*dy - top, j*sx + b*dx - left] * k[a, b].  (eq. c)
 
-    x (..., height, width), kernel (kh, kw) -> (..., height', width'); words as conv2d's, border_value 0 unless given
+    x (..., height, width), kernel (kh, kw) -> (..., height', width'); options as conv2d's, border_value 0 unless given
     """
     x, kernel = integers("x", x, 2), integers("kernel", kernel, 2, exactly=True)
-    words.setdefault("border_value", 0)
-    return conv2d(x[..., None], kernel[None, :, :, None], bias, **words)[..., 0]
+    options.setdefault("border_value", 0)
+    return conv2d(x[..., None], kernel[None, :, :, None], bias, **options)[..., 0]
 
 
-def convolve2d(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, **words: Any) -> Ints:
+def convolve2d(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, **options: Any) -> Ints:
     """True convolution: correlate2d with the kernel flipped in both directions."""
-    return correlate2d(x, integers("kernel", kernel, 2, exactly=True)[::-1, ::-1], bias, **words)
+    return correlate2d(x, integers("kernel", kernel, 2, exactly=True)[::-1, ::-1], bias, **options)
 
 
 def correlate1d(
@@ -152,7 +168,7 @@ def correlate1d(
     stride: int = 1,
     padding: Any = "valid",
     dilation: int = 1,
-    **words: Any,
+    **options: Any,
 ) -> Ints:
     """Signal filter: y[j] = bias + sum of x[j*stride + b*dilation - left] * k[b].
 
@@ -160,33 +176,40 @@ def correlate1d(
     """
     x, kernel = integers("x", x, 1), integers("kernel", kernel, 1, exactly=True)
     if not isinstance(padding, str):
-        padding = ((0, 0), pair("padding", padding, 0, 65535))
-    words.update(stride=(1, stride), dilation=(1, dilation), padding=padding)
-    return correlate2d(x[..., None, :], kernel[None, :], bias, **words)[..., 0, :]
+        padding = ((0, 0), pair("padding", padding, 0, MOST_PAD))
+    options["stride"] = 1, integer("stride", stride, 1, 65535)
+    options["dilation"] = 1, integer("dilation", dilation, 1, 65535)
+    options["padding"] = padding
+    return correlate2d(x[..., None, :], kernel[None, :], bias, **options)[..., 0, :]
 
 
 def pads_of(padding: Any, size: tuple[int, ...], extent: tuple[int, int], stride: tuple[int, int]) -> Pads:
-    """((top, bottom), (left, right)) of a padding in words or numbers."""
+    """((top, bottom), (left, right)) of a padding in options or numbers."""
     if not isinstance(padding, str):
-        try:
-            vertical, horizontal = padding
-        except (TypeError, ValueError):
-            raise TypeError(f"padding: {padding!r}, wanted 'valid', 'same' or ((t, b), (l, r))") from None
-        return pair("padding", vertical, 0, 65535), pair("padding", horizontal, 0, 65535)
-    one_of("padding", padding, ("valid", "same"))
+        return _pads(padding, 0, MOST_PAD)
+    padding = one_of("padding", padding, ("valid", "same"))
     total = (0, 0)
     if padding == "same":  # outputs = ceil(size / stride)
         last = [(n - 1) // step * step for n, step in zip(size, stride, strict=True)]
         total = (max(0, last[0] + extent[0] - size[0]), max(0, last[1] + extent[1] - size[1]))
+        most = (max(total) + 1) // 2
+        if most > MOST_PAD:
+            raise ValueError(f"padding: 'same' is {most} on a side, wanted at most {MOST_PAD}")
     return (total[0] // 2, total[0] - total[0] // 2), (total[1] // 2, total[1] - total[1] // 2)
+
+
+def _pads(padding: Any, low: int, high: int) -> Pads:
+    sides = items_of(padding)
+    if sides is None or len(sides) != 2:
+        raise refused("padding", padding, "'valid', 'same' or ((top, bottom), (left, right))")
+    return pair("padding", sides[0], low, high), pair("padding", sides[1], low, high)
 
 
 def _crops(padding: Any, extent: tuple[int, ...], stride: tuple[int, int]) -> Pads:
     """What a transposed layer crops; negative where it adds rows."""
     if not isinstance(padding, str):
-        far = 1 << 24
-        return pair("padding", padding[0], -far, far), pair("padding", padding[1], -far, far)
-    one_of("padding", padding, ("valid", "same"))
+        return _pads(padding, -(1 << 24), 1 << 24)
+    padding = one_of("padding", padding, ("valid", "same"))
     if padding == "valid":
         return (0, 0), (0, 0)
     tops = [max(0, size - step) // 2 for size, step in zip(extent, stride, strict=True)]
@@ -201,7 +224,7 @@ def check_kernel_fits(name: str, size: tuple[int, ...], pads: Pads, extent: tupl
 
 def _padded(x: Ints, pads: tuple[tuple[int, int], ...], border: str, value: int) -> Ints:
     """x (..., height, width, channels) with its border around it."""
-    one_of("border", border, BORDERS)
+    border = one_of("border", border, BORDERS)
     if border == "reflect" and any(max(pad) >= n for pad, n in zip(pads, x.shape[-3:-1], strict=True)):
         raise ValueError(f"padding: {pads}, wanted less than the size {x.shape[-3:-1]} to reflect")
     if not any(map(any, pads)):
@@ -217,7 +240,7 @@ def _accumulators(
 ) -> Ints:
     """Exact accumulators, int64: padded x (..., height, width, channels), kernel (out, kh, kw, channels / groups)."""
     channels, (outputs, *_, depth) = x.shape[-1], kernel.shape
-    integer("groups", groups, 1, channels)
+    groups = integer("groups", groups, 1, channels)
     if channels != depth * groups or outputs % groups:
         raise ValueError(
             f"kernel: {depth} input and {outputs} output channels in {groups} groups, wanted groups of the input's"

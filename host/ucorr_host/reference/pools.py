@@ -1,4 +1,4 @@
-"""What windows and axes come down to: maximum, average, mean."""
+"""Pools and means: the greatest item or the mean of each window, the mean along axes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from ucorr.spec import integer, pair
+from ucorr.arguments import flag, integer, items_of, pair
 
 from .checks import Ints, centre, integers
 from .layers import check_kernel_fits, pads_of
 from .scaling import activated, requantize
+
+__all__ = ["average_pool2d", "max_pool2d", "mean"]
 
 
 def max_pool2d(
@@ -29,8 +31,8 @@ def max_pool2d(
     padded items never win
     """
     x = integers("x", x, 3)
-    windows, _ = _windows(x, size, stride, padding, int(np.iinfo(x.dtype).min))
-    return activated(windows.max(axis=(-1, -2)), 0, activation_min, activation_max, x.dtype)
+    greatest = _reduced(np.maximum, x, _axes(x, size, stride, padding), int(np.iinfo(x.dtype).min))
+    return activated(greatest, 0, activation_min, activation_max, x.dtype)
 
 
 def average_pool2d(
@@ -47,29 +49,42 @@ def average_pool2d(
     x (..., height, width, channels), size (h, w) of a window -> (..., height', width', channels) of x's dtype
     """
     x = integers("x", x, 3)
-    windows, counts = _windows(x.astype(np.int64), size, stride, padding, 0)
-    acc = windows.sum(axis=(-1, -2))
-    count = counts[..., None]
+    axes = _axes(x, size, stride, padding)
+    acc = _reduced(np.add, x.astype(np.int64), axes, 0)
+    count = _reduced(np.add, np.ones((*x.shape[-3:-1], 1), np.int64), axes, 0)
     quotient = (np.abs(acc) + count // 2) // count
     return activated(np.where(acc < 0, -quotient, quotient), 0, activation_min, activation_max, x.dtype)
 
 
-def _windows(x: Ints, size: Any, stride: Any, padding: Any, outside: int) -> tuple[Ints, Ints]:
-    """Windows (..., height', width', channels, h, w) of x, `outside` around it, and how many items of x each holds."""
+def _axes(x: Ints, size: Any, stride: Any, padding: Any) -> list[tuple[int, int, int, int]]:
+    """(windows, items of each, step, padding in front) along height and width."""
     size, stride = pair("size", size, 1, 65535), pair("stride", stride, 1, 65535)
     pads = pads_of(padding, x.shape[-3:-1], size, stride)
     check_kernel_fits("size", x.shape[-3:-1], pads, size)
-    for extent, pad in zip(size, pads, strict=True):
-        if max(pad) >= extent:
+    found = []
+    for extent, pad, span, step in zip(x.shape[-3:-1], pads, size, stride, strict=True):
+        if max(pad) >= span:
             raise ValueError(f"padding: {pads}, wanted less than the size {size}: no window without an item")
-    widths = [(0, 0)] * (x.ndim - 3) + [*pads, (0, 0)]
-    view = np.lib.stride_tricks.sliding_window_view
-    windows = view(np.pad(x, widths, constant_values=outside), size, axis=(-3, -2))
-    inside = view(np.pad(np.ones(x.shape[-3:-1], np.int64), pads), size)
-    return (
-        windows[..., :: stride[0], :: stride[1], :, :, :],
-        inside[:: stride[0], :: stride[1]].sum(axis=(-1, -2)),
-    )
+        found.append(((extent + sum(pad) - span) // step + 1, span, step, pad[0]))
+    return found
+
+
+def _reduced(function: np.ufunc, x: Ints, axes: list[tuple[int, int, int, int]], start: int) -> Ints:
+    """Windows of x (..., height, width, channels) reduced to (..., height', width', channels), axis by axis.
+
+    Each of the `span` places in a window is added to all windows at once that have an item of x there.
+    """
+    for axis, (count, span, step, before) in zip((-3, -2), axes, strict=True):
+        x = np.moveaxis(x, axis, 0)
+        out = np.full((count, *x.shape[1:]), start, x.dtype)
+        for k in range(span):
+            first = max(0, -((k - before) // step))  # the first window whose item k is not in front of x
+            end = min(count, (len(x) - 1 + before - k) // step + 1)
+            if first < end:
+                items = x[first * step + k - before :: step][: end - first]
+                function(out[first:end], items, out=out[first:end])
+        x = np.moveaxis(out, 0, axis)
+    return x
 
 
 def mean(
@@ -89,9 +104,19 @@ def mean(
     multiplier, shift  of input scale / output scale; see mean_multiplier
     """
     x = integers("x", x, 1)
-    axes = tuple(sorted({_axis(a, x.ndim) for a in np.atleast_1d(axis).tolist()}))
-    multiplier, shift = mean_multiplier(multiplier, shift, math.prod(x.shape[a] for a in axes))
+    if x.dtype.itemsize > 2:
+        raise ValueError(f"x: dtype {x.dtype}, wanted 8 or 16 bits")
+    several = items_of(axis) or (axis,)
+    axes = tuple(sorted({integer("axis", a, -x.ndim, x.ndim - 1) % x.ndim for a in several}))
+    keepdims = flag("keepdims", keepdims)
+    count = math.prod(x.shape[a] for a in axes)
+    if not count:
+        raise ValueError(f"x: shape {x.shape}, wanted items along axis {axes}")
+    multiplier, shift = mean_multiplier(multiplier, shift, count)
     acc = centre("x", x, "input_zero_point", input_zero_point).astype(np.int64).sum(axis=axes, keepdims=keepdims)
+    reach = max(int(acc.max(initial=0)), -int(acc.min(initial=0))) << max(shift, 0)
+    if reach >= 1 << 31:
+        raise ValueError(f"shift: brings a sum of {count} items to {reach}, wanted less than 2**31")
     return requantize(acc, multiplier, shift, output_zero_point=output_zero_point, out_dtype=x.dtype)
 
 
@@ -100,12 +125,8 @@ def mean_multiplier(multiplier: int, shift: int, count: int) -> tuple[int, int]:
 
     The quotient keeps its 31 bits: the multiplier goes up by the power of two under count before the division.
     """
-    integer("multiplier", multiplier, 0, (1 << 31) - 1)
-    integer("shift", shift, -31, 30)
-    integer("count", count, 1, 1 << 31)
+    multiplier = integer("multiplier", multiplier, 0, (1 << 31) - 1)
+    shift = integer("shift", shift, -31, 30)
+    count = integer("count", count, 1, 1 << 31)
     up = min(count.bit_length() - 1, 32, 31 + shift)
     return (multiplier << up) // count, shift - up
-
-
-def _axis(axis: Any, ndim: int) -> int:
-    return integer("axis", axis, -ndim, ndim - 1) % ndim

@@ -1,19 +1,22 @@
-"""The Network as it grows from a file's records, and what the operators' functions share.
+"""Builder, which makes a Network from a file's records, and the helpers that all importers of operators share.
 
-A function gets the Builder and a RawOperator and adds nodes; what it can't do it says by raising Unsupported with what
-would have been needed.
+An importer is a function that gets the Builder and a RawOperator and adds nodes. It raises Unsupported, with what
+would be needed, for an operator that it can't import.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import activations
-from ..network import Network, Node, Tensor
+from ..graph import Node, Tensor
+from ..network import Network
 from ..quantize import quantize_multiplier
 from ..reference.layers import pads_of
 from .records import Corrupt, RawGraph, RawOperator, RawTensor
@@ -27,12 +30,22 @@ PADDINGS = {0: "same", 1: "valid"}
 INT32 = 2  # TensorType, as quantized_bias_type has it
 
 
+@dataclass(frozen=True)
+class Importer:
+    """How an operator of a file becomes nodes: the function that adds them, its options table in the schema, if it has
+    one, and the fields of it that are read."""
+
+    build: Callable[[Builder, RawOperator], None]
+    options: str | None = None
+    fields: tuple[str, ...] = ()
+
+
 class Unsupported(Exception):
     """An operator that this library has no layer for; the message says what would have been needed."""
 
 
 class Builder:
-    """The Network as it grows, and checked looks at the graph."""
+    """A Network under construction, with checked access to the file's graph."""
 
     def __init__(self, graph: RawGraph) -> None:
         self.graph = graph
@@ -96,7 +109,7 @@ class Builder:
         return number, self.quantised(number, EDGES if number in self.graph.inputs else DTYPES)
 
     def one(self, operator: RawOperator, place: int = 0) -> tuple[int, Tensor]:
-        """read() of what has to depend on the network's input, in 8 or 16 signed bits."""
+        """read() of an input that must be no constant, of 8 or 16 signed bits."""
         number, tensor = self.read(operator, place)
         if number in self.constants:
             raise Unsupported(f"{tensor.name!r} is constant, wanted a tensor that depends on the input")
@@ -129,8 +142,8 @@ class Builder:
             raise Unsupported(f"{values.size} numbers, wanted at most 16")
         return [int(value) for value in values.reshape(-1).tolist()]
 
-    def add(self, op: str, inputs: tuple[int, ...], output: int, **words: Any) -> None:
-        self.nodes.append(Node(op, inputs, output, words))
+    def add(self, op: str, inputs: tuple[int, ...], output: int, **options: Any) -> None:
+        self.nodes.append(Node(op, inputs, output, options))
 
     def temporary(self, like: Tensor, shape: tuple[int, ...]) -> int:
         """The number of a tensor that the file does not have."""
@@ -154,7 +167,7 @@ class Builder:
         return made
 
     def network(self) -> Network:
-        """All of it, with the tensors that are used numbered from 0."""
+        """The Network, with the tensors that are used numbered from 0."""
         graph = self.graph
         try:
             ends = [self.alias.get(number, number) for number in (*graph.inputs, *graph.outputs)]
@@ -170,7 +183,7 @@ class Builder:
         return Network(
             tuple(self.tensors[number] for number in sorted(used)),
             tuple(
-                Node(node.op, tuple(places[n] for n in node.inputs), places[node.output], node.words)
+                Node(node.op, tuple(places[n] for n in node.inputs), places[node.output], node.options)
                 for node in self.nodes
             ),
             tuple(places[number] for number in ends[: len(graph.inputs)]),
@@ -197,7 +210,7 @@ def _unpacked(raw: RawTensor) -> Ints:
 
 
 def fused_range(kind: str | None, out: Tensor) -> dict[str, int]:
-    """The words of a fused activation."""
+    """The options of a fused activation."""
     if kind is None:
         raise Unsupported("a fused activation other than RELU, RELU6 and RELU_N1_TO_1, wanted one of them")
     try:
@@ -239,11 +252,11 @@ def expect(out: Tensor, shape: tuple[int, ...]) -> None:
         raise Unsupported(f"{out.name!r} has shape {out.shape}, wanted {shape}")
 
 
-def slid_shape(x: Tensor, size: tuple[int, int], words: dict[str, Any], channels: int) -> tuple[int, ...]:
+def slid_shape(x: Tensor, size: tuple[int, int], options: dict[str, Any], channels: int) -> tuple[int, ...]:
     """The output's shape."""
     spans = [
         (extent + sum(pad) - span) // step + 1
-        for extent, pad, span, step in zip(x.shape[1:3], words["padding"], size, words["stride"], strict=True)
+        for extent, pad, span, step in zip(x.shape[1:3], options["padding"], size, options["stride"], strict=True)
     ]
     return x.shape[0], spans[0], spans[1], channels
 

@@ -1,4 +1,4 @@
-"""Operators that work item by item: sums, products, functions of one number, softmax; where integers begin and end."""
+"""Importers of elementwise operators: sums, products, functions of one number, softmax, QUANTIZE and DEQUANTIZE."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import activations
-from ..network import Tensor
+from ..graph import Tensor
 from ..quantize import softmax_multiplier
 from ..reference.elementwise import ROOM
-from .builder import ACTIVATIONS, EDGES, Builder, Unsupported, expect, fused_range, multiplier_of
+from .builder import ACTIVATIONS, EDGES, Builder, Importer, Unsupported, expect, fused_range, multiplier_of
 from .records import RawOperator
 
 
@@ -44,12 +44,12 @@ def total(builder: Builder, operator: RawOperator) -> None:
     if out.dtype == np.int16 and operator.options["PotScaleInt16"] and all(map(_near_power, scales)):
         raise Unsupported("INT16 with scales that are powers of two and pot_scale_int16, wanted it false")
     twice = 2 * max(a.scale, b.scale)
-    words = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point, "output_zero_point": out.zero_point}
-    words["a_multiplier"], words["a_shift"] = multiplier_of(a.scale / twice, 0)
-    words["b_multiplier"], words["b_shift"] = multiplier_of(b.scale / twice, 0)
-    words["multiplier"], words["shift"] = multiplier_of(twice / ((1 << ROOM[out.dtype.itemsize]) * out.scale), 0)
-    words |= fused_range(ACTIVATIONS.get(operator.options["FusedActivationFunction"]), out)
-    builder.add(operator.name.lower(), numbers, out_number, **words)
+    options = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point, "output_zero_point": out.zero_point}
+    options["a_multiplier"], options["a_shift"] = multiplier_of(a.scale / twice, 0)
+    options["b_multiplier"], options["b_shift"] = multiplier_of(b.scale / twice, 0)
+    options["multiplier"], options["shift"] = multiplier_of(twice / ((1 << ROOM[out.dtype.itemsize]) * out.scale), 0)
+    options |= fused_range(ACTIVATIONS.get(operator.options["FusedActivationFunction"]), out)
+    builder.add(operator.name.lower(), numbers, out_number, **options)
 
 
 def _near_power(scale: float) -> bool:
@@ -60,15 +60,29 @@ def _near_power(scale: float) -> bool:
 
 def product(builder: Builder, operator: RawOperator) -> None:
     numbers, a, b, out_number, out = _two(builder, operator)
-    words = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point, "output_zero_point": out.zero_point}
-    words["multiplier"], words["shift"] = multiplier_of(
+    options = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point, "output_zero_point": out.zero_point}
+    options["multiplier"], options["shift"] = multiplier_of(
         float(np.float32(a.scale) * np.float32(b.scale) / np.float32(out.scale))
     )
     reach = 255 * 255 if out.dtype == np.int8 else 1 << 30
-    if reach << max(0, words["shift"]) >= 1 << 31:
+    if reach << max(0, options["shift"]) >= 1 << 31:
         raise Unsupported(f"an output scale of {out.scale}, wanted one that keeps products under 2**31")
-    words |= fused_range(ACTIVATIONS.get(operator.options["FusedActivationFunction"]), out)
-    builder.add("mul", numbers, out_number, **words)
+    options |= fused_range(ACTIVATIONS.get(operator.options["FusedActivationFunction"]), out)
+    builder.add("mul", numbers, out_number, **options)
+
+
+def prelu(builder: Builder, operator: RawOperator) -> None:
+    numbers, a, b, out_number, out = _two(builder, operator)
+    if out.dtype != np.int8:
+        raise Unsupported(f"{out.name!r} is {out.dtype}, wanted int8")
+    expect(out, a.shape)
+    scale, product = np.float32(a.scale), np.float32(a.scale) * np.float32(b.scale)
+    options = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point, "output_zero_point": out.zero_point}
+    options["a_multiplier"], options["a_shift"] = multiplier_of(float(scale / np.float32(out.scale)))
+    options["multiplier"], options["shift"] = multiplier_of(float(product / np.float32(out.scale)))
+    if max(255 << max(0, options["a_shift"]), 255 * 255 << max(0, options["shift"])) >= 1 << 31:
+        raise Unsupported(f"an output scale of {out.scale}, wanted one that keeps items and products under 2**31")
+    builder.add("prelu", numbers, out_number, **options, **fused_range("none", out))
 
 
 # Functions of one number
@@ -95,12 +109,13 @@ def _single(builder: Builder, operator: RawOperator, number: int, x: Tensor, out
             table = activations.table(kind, source, target, x.dtype, alpha)
             builder.add("lookup", (number,), operator.outputs[0], table=table)
             return
-        if x.dtype != np.int16 or kind not in ("relu", "relu6", "leaky_relu", "quantize"):
-            raise Unsupported(f"{x.name!r} is {x.dtype}, wanted int8")
-        words: dict[str, Any] = activations.rescaling(kind, source, target, out.dtype, alpha)
+        wider = kind == "quantize" and out.dtype == np.int16
+        if not wider and (x.dtype != np.int16 or kind not in ("relu", "relu6", "leaky_relu", "quantize")):
+            raise Unsupported(f"{x.name!r} is {x.dtype} and {out.name!r} {out.dtype}, wanted int8 to int8")
+        options: dict[str, Any] = activations.rescaling(kind, source, target, out.dtype, alpha)
     except ValueError as error:
         raise Unsupported(str(error)) from None
-    builder.add("rescale", (number,), operator.outputs[0], out_dtype=out.dtype, **words)
+    builder.add("rescale", (number,), operator.outputs[0], out_dtype=out.dtype, **options)
 
 
 def quantize(builder: Builder, operator: RawOperator) -> None:
@@ -141,3 +156,21 @@ def softmax(builder: Builder, operator: RawOperator) -> None:
     except ValueError as error:
         raise Unsupported(str(error)) from None
     builder.add("softmax", (number,), out_number, multiplier=multiplier, shift=shift)
+
+
+OPERATORS = {
+    "ADD": Importer(total, "AddOptions", ("FusedActivationFunction", "PotScaleInt16")),
+    "DEQUANTIZE": Importer(dequantize),
+    "HARD_SWISH": Importer(function),
+    "LEAKY_RELU": Importer(function, "LeakyReluOptions", ("Alpha",)),
+    "LOGISTIC": Importer(function),
+    "MUL": Importer(product, "MulOptions", ("FusedActivationFunction",)),
+    "PRELU": Importer(prelu),
+    "QUANTIZE": Importer(quantize),
+    "RELU": Importer(function),
+    "RELU6": Importer(function),
+    "RELU_N1_TO_1": Importer(function),
+    "SOFTMAX": Importer(softmax, "SoftmaxOptions", ("Beta",)),
+    "SUB": Importer(total, "SubOptions", ("FusedActivationFunction", "PotScaleInt16")),
+    "TANH": Importer(function),
+}

@@ -54,12 +54,12 @@ class Model:
             number = len(self.buffers)
             raw = builder.CreateNumpyVector(np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8))
             self.buffers.append(_table(builder, "Buffer", Data=raw))
-        words: dict[str, Any] = {"Shape": builder.CreateNumpyVector(np.array(shape, np.int32)), "Buffer": number}
-        words["Name"] = builder.CreateString(f"tensor {len(self.tensors)}" if name is None else name)
-        words["Type"] = getattr(tflite.TensorType, type_name or TYPES[np.dtype(dtype).type])
+        values: dict[str, Any] = {"Shape": builder.CreateNumpyVector(np.array(shape, np.int32)), "Buffer": number}
+        values["Name"] = builder.CreateString(f"tensor {len(self.tensors)}" if name is None else name)
+        values["Type"] = getattr(tflite.TensorType, type_name or TYPES[np.dtype(dtype).type])
         if scales is not None:
             scales = np.array(scales, np.float32).reshape(-1)
-            words["Quantization"] = _table(
+            values["Quantization"] = _table(
                 builder,
                 "QuantizationParameters",
                 Scale=builder.CreateNumpyVector(scales),
@@ -68,18 +68,18 @@ class Model:
                 ),
                 QuantizedDimension=axis,
             )
-        self.tensors.append(_table(builder, "Tensor", **words))
+        self.tensors.append(_table(builder, "Tensor", **values))
         return len(self.tensors) - 1
 
-    def operator(self, name: str, inputs: Any, outputs: Any, options: str | None = None, **words: Any) -> None:
+    def operator(self, name: str, inputs: Any, outputs: Any, options: str | None = None, **values: Any) -> None:
         """Add an operator: its name in the schema, tensor numbers (-1: left out), its options table and the fields."""
         builder = self.builder
         code = getattr(tflite.BuiltinOperator, name)
         if code not in self.codes:
             self.codes.append(code)
-        for field, value in words.items():
+        for field, value in values.items():
             if isinstance(value, (list, tuple)):
-                words[field] = builder.CreateNumpyVector(np.array(value, np.int32))
+                values[field] = builder.CreateNumpyVector(np.array(value, np.int32))
         fields: dict[str, Any] = {
             "OpcodeIndex": self.codes.index(code),
             "Inputs": builder.CreateNumpyVector(np.array(inputs, np.int32)),
@@ -87,7 +87,7 @@ class Model:
         }
         if options is not None:
             fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, options)
-            fields["BuiltinOptions"] = _table(builder, options, **words)
+            fields["BuiltinOptions"] = _table(builder, options, **values)
         self.operators.append(_table(builder, "Operator", **fields))
 
     def build(self, inputs: Any, outputs: Any) -> bytes:

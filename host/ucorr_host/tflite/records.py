@@ -1,7 +1,7 @@
 """A .tflite file's bytes as plain records, or one ValueError.
 
 The schema is that of the `tflite` package, whose accessors trust a file: they follow any offset and believe any length.
-So what a graph says is copied once, every length held against the file's size before anything is looped over or
+So what a graph says is copied once, every length compared with the file's size before anything is looped over or
 allocated; the other modules see the records alone.
 """
 
@@ -49,56 +49,26 @@ class RawOperator:
 
 @dataclass(frozen=True)
 class RawGraph:
-    """The one graph of a file."""
+    """The first graph of a file, and how many there are."""
 
     tensors: tuple[RawTensor, ...]
     operators: tuple[RawOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    subgraphs: int = 1
 
 
-# The options that operators have and the fields that are read; what is not listed has none.
-OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "CONV_2D": (
-        "Conv2DOptions",
-        ("Padding", "StrideW", "StrideH", "FusedActivationFunction", "DilationWFactor", "DilationHFactor",
-         "QuantizedBiasType"),
-    ),
-    "DEPTHWISE_CONV_2D": (
-        "DepthwiseConv2DOptions",
-        ("Padding", "StrideW", "StrideH", "DepthMultiplier", "FusedActivationFunction", "DilationWFactor",
-         "DilationHFactor"),
-    ),
-    "FULLY_CONNECTED": (
-        "FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat", "KeepNumDims", "QuantizedBiasType"),
-    ),
-    "TRANSPOSE_CONV": (
-        "TransposeConvOptions", ("Padding", "StrideW", "StrideH", "FusedActivationFunction", "QuantizedBiasType"),
-    ),
-    "ADD": ("AddOptions", ("FusedActivationFunction", "PotScaleInt16")),
-    "SUB": ("SubOptions", ("FusedActivationFunction", "PotScaleInt16")),
-    "MUL": ("MulOptions", ("FusedActivationFunction",)),
-    "AVERAGE_POOL_2D": (
-        "Pool2DOptions", ("Padding", "StrideW", "StrideH", "FilterWidth", "FilterHeight", "FusedActivationFunction"),
-    ),
-    "MAX_POOL_2D": (
-        "Pool2DOptions", ("Padding", "StrideW", "StrideH", "FilterWidth", "FilterHeight", "FusedActivationFunction"),
-    ),
-    "MEAN": ("ReducerOptions", ("KeepDims",)),
-    "SOFTMAX": ("SoftmaxOptions", ("Beta",)),
-    "CONCATENATION": ("ConcatenationOptions", ("Axis", "FusedActivationFunction")),
-    "LEAKY_RELU": ("LeakyReluOptions", ("Alpha",)),
-}  # fmt: skip
+Options = dict[str, tuple[str, tuple[str, ...]]]  # operator -> options table of the schema, the fields that are read
 
 
-def read(data: bytes) -> RawGraph:
-    """The graph of a file's bytes. raises Corrupt"""
+def read(data: bytes, options: Options) -> RawGraph:
+    """The graph of a file's bytes, with the options of some operators; others have none. raises Corrupt"""
     if len(data) < 16 or data[4:8] != b"TFL3":
         raise Corrupt(f"model: {len(data)} bytes that don't begin as a .tflite file does, wanted one")
     if len(data) > MOST_BYTES:
         raise Corrupt(f"model: {len(data)} bytes, wanted at most {MOST_BYTES}")
     try:
-        return _Reader(data).graph()
+        return _Reader(data, options).graph()
     except Corrupt:
         raise
     except (struct.error, IndexError, TypeError, AttributeError, OverflowError, UnicodeError, ValueError) as error:
@@ -109,11 +79,11 @@ def read(data: bytes) -> RawGraph:
 class _Reader:
     """The accessors of one file, with every length checked."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, options: Options) -> None:
         import tflite
 
         self.schema = tflite
-        self.size = len(data)
+        self.size, self.options = len(data), options
         self.model = tflite.Model.GetRootAs(data, 0)
         self.names = {value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)}
         self.types = {value: name for name, value in vars(tflite.TensorType).items() if isinstance(value, int)}
@@ -131,8 +101,8 @@ class _Reader:
 
     def graph(self) -> RawGraph:
         model = self.model
-        if model.SubgraphsLength() != 1:
-            raise Corrupt(f"model: {model.SubgraphsLength()} subgraphs, wanted one")
+        if not self.count("subgraphs", model.SubgraphsLength(), MOST_OPERATORS):
+            raise Corrupt("model: no subgraph, wanted one")
         graph = model.Subgraphs(0)
         tensors = tuple(
             self.tensor(graph.Tensors(n)) for n in self.count("tensors", graph.TensorsLength(), MOST_TENSORS)
@@ -147,7 +117,7 @@ class _Reader:
         named = [*inputs, *outputs, *(n for op in operators for n in (*op.inputs, *op.outputs) if n != -1)]
         if not inputs or not outputs or min(named) < 0 or max(named) >= len(tensors):
             raise Corrupt(f"model: corrupt, operators and graph name tensors beyond its {len(tensors)}, or none")
-        return RawGraph(tensors, operators, inputs, outputs)
+        return RawGraph(tensors, operators, inputs, outputs, model.SubgraphsLength())
 
     def code(self, number: int) -> str:
         """The name of an operator code; since 2020 the wider field counts where it is the greater."""
@@ -161,8 +131,8 @@ class _Reader:
         inputs = self.numbers("inputs", operator, "Inputs", MOST_OPERANDS)
         outputs = self.numbers("outputs", operator, "Outputs", MOST_OPERANDS)
         options: dict[str, Any] = {}
-        if name in OPTIONS:
-            table_name, fields = OPTIONS[name]
+        if name in self.options:
+            table_name, fields = self.options[name]
             table = getattr(self.schema, table_name)()
             found = operator.BuiltinOptions()
             if found is None or operator.BuiltinOptionsType() != getattr(self.schema.BuiltinOptions, table_name):
@@ -176,8 +146,8 @@ class _Reader:
         shape = self.numbers("dimensions", tensor, "Shape", 8)
         items = 1
         for extent in shape:
-            if not 0 < extent <= MOST_ITEMS or items * extent > MOST_ITEMS:
-                raise Corrupt(f"model: a tensor of shape {shape}, wanted 1..{MOST_ITEMS} items")
+            if not 0 <= extent <= MOST_ITEMS or items * extent > MOST_ITEMS:
+                raise Corrupt(f"model: a tensor of shape {shape}, wanted at most {MOST_ITEMS} items")
             items *= extent
         self.count("buffers", tensor.Buffer(), self.model.BuffersLength())
         raw = self.model.Buffers(tensor.Buffer()).DataAsNumpy()

@@ -1,4 +1,4 @@
-"""Operators with weights: convolutions, transposed ones, fully connected layers."""
+"""Importers of operators with weights: convolutions, transposed convolutions, fully connected layers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..network import Tensor
+from ..graph import Tensor
 from .builder import (
     ACTIVATIONS,
     INT32,
     Builder,
+    Importer,
     Ints,
     Unsupported,
     expect,
@@ -47,15 +48,15 @@ def _weighted(builder: Builder, operator: RawOperator, places: tuple[int, int, i
         raise Unsupported(f"{raw.name!r} has zero point {zero_point} and scales {raw.scales[:4]}, wanted those of INT8")
     if out.dtype != x.dtype:
         raise Unsupported(f"{x.name!r} is {x.dtype} and {out.name!r} {out.dtype}, wanted one type")
-    words: dict[str, Any] = {"kernel": kernel, "input_zero_point": x.zero_point, "output_zero_point": out.zero_point}
+    options: dict[str, Any] = {"kernel": kernel, "input_zero_point": x.zero_point, "output_zero_point": out.zero_point}
     if zero_point:
-        words["kernel_zero_point"] = zero_point
-    words["bias"] = _bias(builder, operator, places[2], channels, x)
+        options["kernel_zero_point"] = zero_point
+    options["bias"] = _bias(builder, operator, places[2], channels, x)
     kind = ACTIVATIONS.get(operator.options["FusedActivationFunction"])
-    words |= fused_range(kind, out)
+    options |= fused_range(kind, out)
     scales = np.broadcast_to(raw.scales, channels).tolist()
-    words["factor"] = [x.scale * scale / out.scale for scale in scales]
-    return words
+    options["factor"] = [x.scale * scale / out.scale for scale in scales]
+    return options
 
 
 def _bias(builder: Builder, operator: RawOperator, place: int, channels: int, x: Tensor) -> Ints | None:
@@ -70,10 +71,10 @@ def _bias(builder: Builder, operator: RawOperator, place: int, channels: int, x:
     return bias.reshape(-1)
 
 
-def _multipliers(words: dict[str, Any], most: int = 30) -> None:
-    """Turn words["factor"] into multipliers and shifts, one for each channel."""
-    words["multiplier"], words["shift"] = (
-        np.array(part) for part in zip(*(multiplier_of(factor, most) for factor in words.pop("factor")), strict=True)
+def _multipliers(options: dict[str, Any], most: int = 30) -> None:
+    """Turn options["factor"] into multipliers and shifts, one for each channel."""
+    options["multiplier"], options["shift"] = (
+        np.array(part) for part in zip(*(multiplier_of(factor, most) for factor in options.pop("factor")), strict=True)
     )
 
 
@@ -81,35 +82,35 @@ def conv(builder: Builder, operator: RawOperator) -> None:
     depthwise = operator.name == "DEPTHWISE_CONV_2D"
     number, x = builder.one(operator)
     out_number, out = builder.written(operator)
-    words = _weighted(builder, operator, (0, 1, 2), 3 if depthwise else 0)
-    kernel = words.pop("kernel")
+    options = _weighted(builder, operator, (0, 1, 2), 3 if depthwise else 0)
+    kernel = options.pop("kernel")
     dilation = operator.options["DilationHFactor"], operator.options["DilationWFactor"]
     if kernel.ndim != 4 or not all(0 < step < 65536 for step in dilation):
         raise Unsupported(f"a kernel of {kernel.ndim} dimensions, dilated by {dilation}, wanted 4, and 1..65535")
     extent = (kernel.shape[1] - 1) * dilation[0] + 1, (kernel.shape[2] - 1) * dilation[1] + 1
-    words |= sliding(operator, x, extent) | {"dilation": dilation}
+    options |= sliding(operator, x, extent) | {"dilation": dilation}
     depth = x.shape[3]
     if depthwise:
         fits = kernel.shape[0] == 1 and kernel.shape[3] % depth == 0
     else:
-        words["groups"] = depth // kernel.shape[3]
-        fits = depth % kernel.shape[3] == 0 and kernel.shape[0] % max(1, words["groups"]) == 0
+        options["groups"] = depth // kernel.shape[3]
+        fits = depth % kernel.shape[3] == 0 and kernel.shape[0] % max(1, options["groups"]) == 0
     if not fits:
         raise Unsupported(f"a kernel of shape {kernel.shape} on {depth} channels, wanted one that divides them")
-    expect(out, slid_shape(x, extent, words, kernel.shape[3 if depthwise else 0]))
-    _multipliers(words, 7 if x.dtype == np.int16 and not _narrow(words) else 30)
-    builder.add("depthwise_conv2d" if depthwise else "conv2d", (number,), out_number, kernel=kernel, **words)
+    expect(out, slid_shape(x, extent, options, kernel.shape[3 if depthwise else 0]))
+    _multipliers(options, 7 if x.dtype == np.int16 and not _narrow(options) else 30)
+    builder.add("depthwise_conv2d" if depthwise else "conv2d", (number,), out_number, kernel=kernel, **options)
 
 
-def _narrow(words: dict[str, Any]) -> bool:
-    return words["bias"] is not None and words["bias"].dtype == np.int32
+def _narrow(options: dict[str, Any]) -> bool:
+    return options["bias"] is not None and options["bias"].dtype == np.int32
 
 
 def transpose_conv(builder: Builder, operator: RawOperator) -> None:
     number, x = builder.one(operator, 2)
     out_number, out = builder.written(operator)
-    words = _weighted(builder, operator, (2, 1, 3), 0)
-    kernel = words.pop("kernel")
+    options = _weighted(builder, operator, (2, 1, 3), 0)
+    kernel = options.pop("kernel")
     if tuple(builder.numbers(operator, 0)) != out.shape or len(out.shape) != 4 or kernel.ndim != 4:
         raise Unsupported("an output shape that is not its tensor's, wanted four dimensions")
     size = kernel.shape[1], kernel.shape[2]
@@ -127,15 +128,17 @@ def transpose_conv(builder: Builder, operator: RawOperator) -> None:
             back["padding"], x.shape[1:3], back["stride"], size, out.shape[1:3], strict=True
         )
     )
-    _multipliers(words, 7 if x.dtype == np.int16 and not _narrow(words) else 30)
-    builder.add("transpose_conv2d", (number,), out_number, kernel=kernel, stride=back["stride"], padding=crops, **words)
+    _multipliers(options, 7 if x.dtype == np.int16 and not _narrow(options) else 30)
+    builder.add(
+        "transpose_conv2d", (number,), out_number, kernel=kernel, stride=back["stride"], padding=crops, **options
+    )
 
 
 def fully_connected(builder: Builder, operator: RawOperator) -> None:
     number, x = builder.one(operator)
     out_number, out = builder.written(operator)
-    words = _weighted(builder, operator, (0, 1, 2), 0)
-    kernel = words["kernel"]
+    options = _weighted(builder, operator, (0, 1, 2), 0)
+    kernel = options["kernel"]
     if kernel.ndim != 2 or operator.options["WeightsFormat"]:
         raise Unsupported(
             f"a kernel of shape {kernel.shape} in format {operator.options['WeightsFormat']}, wanted (out, in)"
@@ -145,8 +148,48 @@ def fully_connected(builder: Builder, operator: RawOperator) -> None:
     rows = x.size // kernel.shape[1]
     number = builder.in_shape(number, x, (rows, kernel.shape[1]))
     made = out_number if out.shape == (rows, len(kernel)) else builder.temporary(out, (rows, len(kernel)))
-    builder.add("dense", (number,), made, **words)
+    builder.add("dense", (number,), made, **options)
     if made != out_number:
         if out.size != rows * len(kernel):
             raise Unsupported(f"{out.name!r} has {out.size} items, wanted {rows * len(kernel)}")
         builder.add("reshape", (made,), out_number, shape=out.shape)
+
+
+OPERATORS = {
+    "CONV_2D": Importer(
+        conv,
+        "Conv2DOptions",
+        (
+            "Padding",
+            "StrideW",
+            "StrideH",
+            "FusedActivationFunction",
+            "DilationWFactor",
+            "DilationHFactor",
+            "QuantizedBiasType",
+        ),
+    ),
+    "DEPTHWISE_CONV_2D": Importer(
+        conv,
+        "DepthwiseConv2DOptions",
+        (
+            "Padding",
+            "StrideW",
+            "StrideH",
+            "DepthMultiplier",
+            "FusedActivationFunction",
+            "DilationWFactor",
+            "DilationHFactor",
+        ),
+    ),
+    "FULLY_CONNECTED": Importer(
+        fully_connected,
+        "FullyConnectedOptions",
+        ("FusedActivationFunction", "WeightsFormat", "KeepNumDims", "QuantizedBiasType"),
+    ),
+    "TRANSPOSE_CONV": Importer(
+        transpose_conv,
+        "TransposeConvOptions",
+        ("Padding", "StrideW", "StrideH", "FusedActivationFunction", "QuantizedBiasType"),
+    ),
+}

@@ -1,10 +1,11 @@
-"""Operators that pool, average, or only move items."""
+"""Importers of operators that pool, average, pad, concatenate or reshape."""
 
 from __future__ import annotations
 
 from .builder import (
     ACTIVATIONS,
     Builder,
+    Importer,
     Unsupported,
     expect,
     expect_same_scale,
@@ -23,11 +24,11 @@ def pool(builder: Builder, operator: RawOperator) -> None:
     size = operator.options["FilterHeight"], operator.options["FilterWidth"]
     if not all(0 < extent < 65536 for extent in size):
         raise Unsupported(f"a window of {size}, wanted 1..65535")
-    words = sliding(operator, x, size)
-    expect(out, slid_shape(x, size, words, x.shape[3]))
-    words |= fused_range(ACTIVATIONS.get(operator.options["FusedActivationFunction"]), out)
+    options = sliding(operator, x, size)
+    expect(out, slid_shape(x, size, options, x.shape[3]))
+    options |= fused_range(ACTIVATIONS.get(operator.options["FusedActivationFunction"]), out)
     op = "max_pool2d" if operator.name == "MAX_POOL_2D" else "average_pool2d"
-    builder.add(op, (number,), out_number, size=size, **words)
+    builder.add(op, (number,), out_number, size=size, **options)
 
 
 def mean(builder: Builder, operator: RawOperator) -> None:
@@ -93,3 +94,24 @@ def concatenation(builder: Builder, operator: RawOperator) -> None:
     if total != out.shape[axis] or ACTIVATIONS.get(operator.options["FusedActivationFunction"]) != "none":
         raise Unsupported(f"{total} items along axis {axis}, wanted {out.shape[axis]} and no activation")
     builder.add("concatenate", tuple(numbers), out_number, axis=axis)
+
+
+OPERATORS = {
+    "AVERAGE_POOL_2D": Importer(
+        pool,
+        "Pool2DOptions",
+        ("Padding", "StrideW", "StrideH", "FilterWidth", "FilterHeight", "FusedActivationFunction"),
+    ),
+    "CONCATENATION": Importer(concatenation, "ConcatenationOptions", ("Axis", "FusedActivationFunction")),
+    "EXPAND_DIMS": Importer(reshape),
+    "MAX_POOL_2D": Importer(
+        pool,
+        "Pool2DOptions",
+        ("Padding", "StrideW", "StrideH", "FilterWidth", "FilterHeight", "FusedActivationFunction"),
+    ),
+    "MEAN": Importer(mean, "ReducerOptions", ("KeepDims",)),
+    "PAD": Importer(pad),
+    "PADV2": Importer(pad),
+    "RESHAPE": Importer(reshape),
+    "SQUEEZE": Importer(reshape),
+}

@@ -1,30 +1,29 @@
-"""One emulated board, alive: started, given a disk, asked, and told about when it dies.
+"""One emulated board: start it, mount its disk, connect to it, and report its registers when it dies.
 
 QEMU runs under -icount: every instruction takes the same time of the board's clock, so that the board's own timer
-counts instructions, the same number in every run. A second board waits until the first one is gone.
+counts instructions, the same number in every run. Where BOARDS of them run, the next one waits until one ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
+import os
 import re
-import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import IO
+
+from ucorr_host.children import Child
 
 from ..board import Board, BoardError
 from .firmware import cache, firmware
 from .machines import DISK_BYTES, SHIFT, Machine
 
 START_SECONDS = 20
-WAIT_SECONDS = 900  # for the board of another process
+BOARDS = max(2, os.cpu_count() or 1)  # that run on this machine at a time
+WAIT_SECONDS = 900  # for the end of another one
 FAULT = re.compile(r"(\w+ exception caught:|MACHINE EXCEPTION CAUGHT:)(.*)", re.DOTALL)
 
 # A disk in memory that the firmware does not use, as a block device of littlefs; it outlives a soft reset.
@@ -70,9 +69,10 @@ class Emulator:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.port = ""
-        self._process: subprocess.Popen[str] | None = None
+        self._child: Child | None = None
+        self._monitor: socket.socket | None = None
+        self._greeted = False  # whether the monitor's first prompt was read
         self._lock: IO[str] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Emulator:
         return self.start()
@@ -81,50 +81,54 @@ class Emulator:
         self.close()
 
     def start(self) -> Emulator:
-        """Power on; returns self once the port exists. Waits for another process's board to end."""
+        """Power on; returns self once the port exists. Waits for another board to end where BOARDS run."""
+        try:
+            return self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> Emulator:
         elf = firmware(self.machine)
-        self._lock = _only_board()
-        self._folder = tempfile.TemporaryDirectory(prefix="ucorr-qemu-")
+        self._lock = _turn()
+        self._monitor, theirs = socket.socketpair(socket.AF_UNIX)
         words = [
             *self.machine.qemu,
             *("-kernel", str(elf), "-nographic", "-serial", "pty", "-semihosting"),
-            *("-monitor", f"unix:{self._folder.name}/monitor,server=on,wait=off"),
+            *("-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "monitor"),
             *("-icount", f"shift={SHIFT},sleep=off"),
         ]
-        try:
-            self._process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                preexec_fn=_die_with_parent,
-            )
-        except OSError as error:
-            self.close()
-            raise BoardError(f"{self.machine.target}: {words[0]} can't be started ({error.strerror})") from error
-        assert self._process.stdout is not None
+        with theirs:
+            try:
+                self._child = Child(
+                    words,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                )
+            except OSError as error:
+                raise BoardError(f"{self.machine.target}: {words[0]} can't be started ({error.strerror})") from error
+        process = self._child.process
+        assert process is not None
+        assert process.stdout is not None
         said = ""
-        for line in self._process.stdout:
-            said += line
-            found = re.search(r"redirected to (/dev/\S+)", line)
+        for line in process.stdout:
+            said += line.decode(errors="replace")
+            found = re.search(r"redirected to (/dev/\S+)", said)
             if found:
                 self.port = found[1]
                 return self
-        self.close()
         raise BoardError(f"{self.machine.target}: QEMU ended before it had a port ({said.strip()})")
 
     def close(self) -> None:
-        """Power off. Twice is once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
-            self._process = None
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        """Power off; a second call does nothing. In a forked process: only close its copies of the pipes."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -150,7 +154,7 @@ class Emulator:
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._child is not None and self._child.running
 
     def death(self, board: Board) -> str:
         """What a board that answers no more says of itself: its fault handler's registers, or else QEMU's."""
@@ -162,17 +166,17 @@ class Emulator:
         return f"no fault was reported; registers now:\n{self.registers()}"
 
     def registers(self) -> str:
-        """The core's registers as QEMU's monitor tells them."""
-        assert self._folder is not None
-        with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.settimeout(5)
-            try:
-                monitor.connect(f"{self._folder.name}/monitor")
-                _until_prompt(monitor)
-                monitor.sendall(b"info registers\n")
-                said = _until_prompt(monitor)
-            except OSError as error:
-                return f"(QEMU's monitor does not answer: {error})"
+        """The core's registers as QEMU's monitor says them."""
+        assert self._monitor is not None
+        self._monitor.settimeout(5)
+        try:
+            if not self._greeted:
+                _until_prompt(self._monitor)
+                self._greeted = True
+            self._monitor.sendall(b"info registers\n")
+            said = _until_prompt(self._monitor)
+        except OSError as error:
+            return f"(QEMU's monitor does not answer: {error})"
         return said.partition("\n")[2].rpartition("\n")[0].replace("\r", "").strip()
 
 
@@ -186,22 +190,16 @@ def _until_prompt(monitor: socket.socket) -> str:
     return said.decode(errors="replace")
 
 
-def _only_board() -> IO[str]:
-    """Hold the machine-wide right to run a board; BoardError when another process keeps it."""
-    path: Path = cache() / "board.lock"
-    file = path.open("a")
+def _turn() -> IO[str]:
+    """Hold one of the machine-wide rights to run a board; BoardError when others keep all of them."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return file
-        if time.monotonic() > deadline:
+        for number in range(BOARDS):
+            file = (cache() / f"board-{number}.lock").open("a")
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file
             file.close()
-            raise BoardError(f"another process has kept an emulated board for {WAIT_SECONDS} s")
+        if time.monotonic() > deadline:
+            raise BoardError(f"{BOARDS} emulated boards have run for {WAIT_SECONDS} s, wanted one of them to end")
         time.sleep(0.2)
-
-
-def _die_with_parent() -> None:
-    """In the child: be killed when this process ends, however it ends (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

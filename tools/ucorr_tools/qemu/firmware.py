@@ -119,7 +119,7 @@ def _fetched() -> Path:
 
 
 def build(machine: Machine, tree: Path) -> bool:
-    """Make a board's firmware; False when it stands already. BuildError tells where the log is."""
+    """Make a board's firmware; False when it is up to date. BuildError says where the log is."""
     output = cache() / f"build-{machine.folder}"
     key = f"{tree}\n{_digest(BOARDS)}\n"
     stamp = output / "made-of"

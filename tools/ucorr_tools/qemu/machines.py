@@ -69,7 +69,7 @@ class Machine:
 
 
 ARM = "qemu-system-arm"
-# The micro:bit machine with the RP2040's memory; without these words it has 16 kB, and the firmware locks up.
+# The micro:bit machine with the RP2040's memory; without these arguments it has 16 kB, and the firmware locks up.
 MICROBIT = (
     ARM, "-machine", "microbit", "-global", "nrf51-soc.flash-size=1048576", "-global", "nrf51-soc.sram-size=1048576"
 )  # fmt: skip

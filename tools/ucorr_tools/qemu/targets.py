@@ -8,11 +8,13 @@ a hang the next message gets a fresh board.
 from __future__ import annotations
 
 import atexit
+import os
 from functools import cached_property
 from typing import Any
 
+from ucorr_host.children import Turns
 from ucorr_host.micropython import TargetError
-from ucorr_host.problems import LEVEL
+from ucorr_host.problems import CORE
 
 from .. import verify
 from ..board import Board, BoardError
@@ -23,7 +25,7 @@ from .machines import MACHINES, Machine
 
 SECONDS = 600.0  # for one message: bytecode needs thousands of instructions for a product
 
-# Once the counter stands: a clock for board_side.py, less what reading it twice takes.
+# Once now() is defined: a clock for board_side.py, less what reading it twice takes.
 CLOCK = """
 clock = ("ticks", now, lambda end, start: ((end - start) & 0xffffffff) - idle)
 idle = 0
@@ -41,13 +43,12 @@ class Session:
     def __init__(self, machine: Machine, *, mpy: bool = True) -> None:
         self.machine = machine
         self._digest: int | None = None  # of the network on the disk
+        self._turns = Turns()
         self.emulator = Emulator(machine).start()
         try:
             self.board: Board = self.emulator.connect()
             deploy(self.board, mpy=mpy)
-            self.board.soft_reset()  # the package is imported into a heap that nothing has cut up
-            self.emulator.mount(self.board)
-            self.begin()
+            self.renew()
         except BoardError as error:
             if error.traceback:
                 self.close()
@@ -59,8 +60,12 @@ class Session:
             self.close()
             raise
 
-    def begin(self) -> None:
-        """Start board_side.py and its clock."""
+    def renew(self) -> None:
+        """Begin anew with what is on the disk: board_side.py and its clock in a heap that nothing has cut up."""
+        self.board.soft_reset()
+        self.emulator.mount(self.board)
+        self.__dict__.pop("backends", None)
+        self._digest = None
         verify.start(self.board)
         if self.machine.timer:
             self.board.exec(self.machine.timer + CLOCK)
@@ -71,9 +76,9 @@ class Session:
         return verify.states(self.board)
 
     @cached_property
-    def level(self) -> int | None:
-        """The level of the board's machine code, None without; asking imports its generator."""
-        return self.board.eval(LEVEL)
+    def core(self) -> str | None:
+        """The name of the board's core, None where no machine code runs."""
+        return self.board.eval(CORE)
 
     def close(self) -> None:
         """End the board."""
@@ -86,7 +91,20 @@ class Session:
         return self.emulator.running and self.board.alive
 
     def ask(self, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
-        """One message; TargetError when the board raises, faults or hangs. A network's file goes to the disk first."""
+        """One message; TargetError when the board raises, faults or hangs. A network's file goes to the disk first.
+
+        Threads take turns. A board whose answer was not waited for is ended: its next one would be this one.
+        """
+        with self._turns.lock:
+            try:
+                return self._answer(message, payload)
+            except TargetError:  # the board is at its prompt, or ended
+                raise
+            except BaseException:
+                self.close()
+                raise
+
+    def _answer(self, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         try:
             if message.get("network"):
                 message, payload = self._placed(message, payload)
@@ -123,18 +141,20 @@ class Session:
 
 
 _session: Session | None = None
+_turns = Turns()
 
 
 def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
     """The target's answer; a board of another target is ended, a dead one replaced. raises TargetError"""
     global _session
-    if _session is None or _session.machine.target != target or not _session.alive:
-        close()
-        try:
-            _session = Session(MACHINES[target])
-        except (BoardError, BuildError) as error:
-            raise TargetError(str(error)) from error
-    return _session.ask(message, payload)
+    with _turns.lock:
+        if _session is None or _session.machine.target != target or not _session.alive:
+            close()
+            try:
+                _session = Session(MACHINES[target])
+            except (BoardError, BuildError) as error:
+                raise TargetError(str(error)) from error
+        return _session.ask(message, payload)
 
 
 @atexit.register
@@ -144,3 +164,14 @@ def close() -> None:
     if _session is not None:
         _session.close()
         _session = None
+
+
+def _forked() -> None:
+    """In a forked process: the board is the other's. Its port is closed without a word on the line."""
+    global _session
+    if _session is not None:
+        _session.emulator.close()
+        _session = None
+
+
+os.register_at_fork(after_in_child=_forked)
