@@ -108,12 +108,24 @@ class Rig:
             file.write(json.dumps({"boards": [rows[name] for name in MACHINES if name in rows]}, indent=1) + "\n")
 
 
+def machine_of(item: pytest.Item | None) -> Machine | None:
+    """The machine whose rig a test asks for."""
+    return item.callspec.params.get("rig") if hasattr(item, "callspec") else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A worker takes all tests of a board, or of a file, so that a board is started once."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            machine = item.callspec.params.get("rig") if hasattr(item, "callspec") else None
+            machine = machine_of(item)
             item.add_marker(pytest.mark.xdist_group(machine.target if machine else item.path.stem))
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A board ends with the last of its tests in a row: the next one may start boards, of which only BOARDS run."""
+    rig = getattr(item, "funcargs", {}).get("rig")
+    if rig is not None and machine_of(nextitem) is not rig.machine:
+        rig.close()
 
 
 @pytest.fixture(scope="session", params=MACHINES.values(), ids=lambda machine: machine.target)
