@@ -54,7 +54,7 @@ bench-table: test-boards  ## the tables of README and docs, from the boards' tes
 		$(BIN)/ucorr bench --target $$board --backend viper --json > out/bench-$$board.json || exit 1; done
 	for model in $(NETWORKS); do for core in cortex-m4 cortex-m0plus; do \
 		$(BIN)/ucorr profile $$model --target $$core --json > out/profile-$$(basename $$model .tflite)-$$core.json || exit 1; done; done
-	$(BIN)/python -m ucorr_tools.tables . out/boards.json out/bench-*.json out/profile-*.json
+	$(BIN)/python -m ucorr_tools.bench.tables . out/boards.json out/bench-*.json out/profile-*.json
 
 bench: .venv/ready  ## layers on the host's MicroPython: viper, a naive viper loop, bytecode
 	$(BIN)/ucorr bench

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from click.testing import CliRunner
-from ucorr_tools.cli import main
+from ucorr_tools.cli.main import main
 
 BIN = Path(sys.executable).parent
 

@@ -6,9 +6,9 @@ import signal as signals
 import sys
 from unittest import mock
 
-from ucorr_tools import cli
-from ucorr_tools import deploy as deploying
-from ucorr_tools.board import _Line
+from ucorr_tools.boards import deploy as deploying
+from ucorr_tools.boards.board import _Line
+from ucorr_tools.cli import main as cli
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from ucorr_host import FloatNetwork
-from ucorr_host import float_network as layers
+from ucorr_host.training import float_network as layers
 
 ACTIVATIONS = ("none", "relu", "relu6", "relu_n1_to_1")
 IMAGE = ("Conv2D", "Conv2D", "DepthwiseConv2D", "MaxPool2D", "AveragePool2D", "Add")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from ucorr_host import reference
-from ucorr_tools import digits
+from ucorr_tools.shipped import digits
 
 KERNEL = np.random.default_rng(5).integers(-20, 21, (8, 3, 3, 1))
 X = digits.integers(digits.held_out()[0][:1])[0]

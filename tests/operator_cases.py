@@ -10,7 +10,7 @@ import numpy as np
 from draws import numbers
 from hypothesis import strategies as st
 from ucorr.fixedpoint import LIMITS
-from ucorr_host.op_problems import OPS, OpProblem
+from ucorr_host.problems.operators import OPS, OpProblem
 
 Shapes = list[tuple[int, ...]]
 Mutant = tuple[str, str, str, str, str]  # what is wrong, file, line, its replacement, the test that kills it

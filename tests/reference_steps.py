@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ucorr_host import reference
-from ucorr_host.compile import Compiled
-from ucorr_host.lower import Step
-from ucorr_host.operators import BY_KIND
+from ucorr_host.networks.compile import Compiled
+from ucorr_host.networks.lower import Step
+from ucorr_host.networks.operators import BY_KIND
 
 Ints = NDArray[Any]
 SCALE = ("multiplier", "shift", "input_zero_point", "output_zero_point", "activation_min", "activation_max")

@@ -1,7 +1,7 @@
 """Two versions of a small package to deploy, and what of them stands on a board."""
 
-from ucorr_tools.board import BoardError
-from ucorr_tools.transfer import TEMPORARY
+from ucorr_tools.boards.board import BoardError
+from ucorr_tools.boards.transfer import TEMPORARY
 
 
 def made_up(version, *extra):

@@ -14,7 +14,7 @@ from draws import numbers
 from hypothesis import strategies as st
 from operator_cases import op_problems as op_problems
 from ucorr.fixedpoint import ITEMSIZE, LIMITS
-from ucorr_host.problems import LAYERS, Problem
+from ucorr_host.problems.weighted import LAYERS, Problem
 
 SMALL = {"b": (-128, 127), "h": (-32768, 32767)}
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from ucorr_host.op_problems import OpProblem
-from ucorr_host.problems import Problem
-from ucorr_host.simulator import ask
+from ucorr_host.problems.operators import OpProblem
+from ucorr_host.problems.weighted import Problem
+from ucorr_host.targets.simulator import ask
 
 RUNS = (
     ("cpython", "portable"),

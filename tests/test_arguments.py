@@ -19,11 +19,12 @@ import ucorr
 import ucorr_host
 from operator_cases import CASES
 from ucorr.spec import FIELDS
-from ucorr_host import FloatNetwork, Network, float_network, quantize, reference
-from ucorr_host.micropython import package_dir
-from ucorr_host.operators import BY_KIND
-from ucorr_host.simulator import ask
+from ucorr_host import FloatNetwork, Network, quantize, reference
+from ucorr_host.networks.operators import BY_KIND
+from ucorr_host.targets.micropython import package_dir
+from ucorr_host.targets.simulator import ask
 from ucorr_host.tflite.records import Corrupt
+from ucorr_host.training import float_network
 
 # Every option of Spec but those that a layer's kernel and shape come to
 OPTIONS = {

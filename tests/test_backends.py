@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import problems
 from targets import everywhere, run
-from ucorr_host.named import layers, named
-from ucorr_host.problems import LAYERS, Problem
-from ucorr_host.simulator import ask
+from ucorr_host.problems.named import layers, named
+from ucorr_host.problems.weighted import LAYERS, Problem
+from ucorr_host.targets.simulator import ask
 
 
 @everywhere

@@ -5,7 +5,7 @@ import time
 import pytest
 from commands import assert_one_sentence, command
 from serial_board import MutePort, serial_board_fixture  # noqa: F401
-from ucorr_tools.board import Board, BoardError
+from ucorr_tools.boards.board import Board, BoardError
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
 from small_package import OLD
-from ucorr_tools import board as board_module
-from ucorr_tools import digits
-from ucorr_tools.board import Board, BoardError
-from ucorr_tools.board_files import board_path, literal
-from ucorr_tools.deploy import deploy
-from ucorr_tools.deploy_model import Model, deploy_model
+from ucorr_tools.boards import board as board_module
+from ucorr_tools.boards.board import Board, BoardError
+from ucorr_tools.boards.board_files import board_path, literal
+from ucorr_tools.boards.deploy import deploy
+from ucorr_tools.boards.deploy_model import Model, deploy_model
+from ucorr_tools.boards.transfer import TEMPORARY, commit, tidy
+from ucorr_tools.boards.verify_model import SAMPLES
 from ucorr_tools.qemu.firmware import cache
-from ucorr_tools.transfer import TEMPORARY, commit, tidy
-from ucorr_tools.verify_model import SAMPLES
+from ucorr_tools.shipped import digits
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = str(digits.DATA / "digits.tflite")
@@ -209,7 +209,7 @@ def test_of_mpremote_the_raw_repl_is_used_and_nothing_that_builds_code():
     }
     raw = {"close", "enter_raw_repl", "exec", "exec_raw", "exit_raw_repl", "serial", "use_raw_paste"}
     assert used == raw
-    tools = Path(board_module.__file__).parent.rglob("*.py")
+    tools = Path(board_module.__file__).parents[1].rglob("*.py")
     assert [
         path.name for path in tools if "import mpremote" in (read := path.read_text()) or "from mpremote" in read
     ] == ["board.py"]

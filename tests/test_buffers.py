@@ -11,9 +11,9 @@ import ucorr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ucorr_host import load_tflite
-from ucorr_host.compile import compile
-from ucorr_host.simulator import ask
-from ucorr_tools.digits import network
+from ucorr_host.networks.compile import compile
+from ucorr_host.targets.simulator import ask
+from ucorr_tools.shipped.digits import network
 
 EXP = "array('i', [0x7FFFFFFF >> n for n in range(32)] + [0] * 224)"
 FILE = compile(network()).to_bytes()

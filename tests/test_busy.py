@@ -9,7 +9,7 @@ import threading
 import pytest
 import ucorr
 from test_buffers import LAYERS, everywhere, outcome_of, start
-from ucorr_host.micropython import executable, package_dir
+from ucorr_host.targets.micropython import executable, package_dir
 
 each = pytest.mark.parametrize("name", LAYERS)
 REFUSED = "call: came while another one runs, wanted one at a time (both would use one memory)"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 import ucorr
-from ucorr_host.simulator import ask
+from ucorr_host.targets.simulator import ask
 
 LAYER = "layer = ucorr.Correlate2D([[1, 2], [3, 4]], (3, 4), dtype={dtype!r}, out_dtype={out!r}, backend={backend!r})\n"
 X8, OUT8, X16 = "array('b', bytes(12))", "array('b', bytes(6))", "array('h', bytes(24))"

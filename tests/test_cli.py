@@ -11,14 +11,14 @@ from commands import assert_one_sentence, command
 from PIL import Image
 from serial_board import serial_board_fixture  # noqa: F401
 from ucorr_host import reference
-from ucorr_host.named import everything, named
-from ucorr_tools import digits
-from ucorr_tools.board import Board
-from ucorr_tools.demo_digits import read_digits
-from ucorr_tools.deploy import MANIFEST, deploy, package_files, version_of
-from ucorr_tools.filters import FILTERS
-from ucorr_tools.picture import grey, photograph, save, visible
-from ucorr_tools.verify import verify
+from ucorr_host.problems.named import everything, named
+from ucorr_tools.boards.board import Board
+from ucorr_tools.boards.deploy import MANIFEST, deploy, package_files, version_of
+from ucorr_tools.boards.verify import verify
+from ucorr_tools.demo.digits import read_digits
+from ucorr_tools.pictures.filters import FILTERS
+from ucorr_tools.pictures.picture import grey, photograph, save, visible
+from ucorr_tools.shipped import digits
 
 
 def test_deploy_reports_in_json(serial_board):
@@ -157,7 +157,7 @@ def test_the_demo_finds_the_patch_and_every_bit_equal(tmp_path):
 
 DIFFERENT = {
     "filters": """
-from ucorr_host.problems import Problem
+from ucorr_host.problems.weighted import Problem
 right = Problem.expected
 def expected(self):
     out = right(self).copy()
@@ -181,7 +181,8 @@ Network.run = run
 def test_a_demo_that_differs_in_one_bit_is_status_1(tmp_path, part):
     quick = "demo.matched_filters = lambda image: []\ndemo.filters = lambda image: []\ndemo.PANS = ()\n"
     run = f"cli.main(['demo', '--output', {str(tmp_path / 'sheet.png')!r}])\n"
-    result = command("python", "-c", f"from ucorr_tools import cli, demo\n{DIFFERENT[part]}{quick}{run}")
+    names = "from ucorr_tools.cli import main as cli\nfrom ucorr_tools.demo import image as demo\n"
+    result = command("python", "-c", f"{names}{DIFFERENT[part]}{quick}{run}")
     assert_one_sentence(result, "differs from the reference")
     assert (" 359 of 360 outputs of MicroPython are" in result.stdout) == (part == "network")
 

@@ -10,7 +10,7 @@ from commands import assert_one_sentence, here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from ucorr_tools import digits
+from ucorr_tools.shipped import digits
 
 DIGITS = str(digits.DATA / "digits.tflite")
 SHAPE = (1, 8, 8, 1)

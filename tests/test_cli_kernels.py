@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from PIL import Image
-from ucorr_tools.filters import FILTERS, load_kernel
-from ucorr_tools.kernel_text import Scale, read, written
+from ucorr_tools.pictures.filters import FILTERS, load_kernel
+from ucorr_tools.pictures.kernel_text import Scale, read, written
 
 
 @pytest.fixture(scope="module")

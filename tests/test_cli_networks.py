@@ -11,8 +11,9 @@ from commands import assert_one_sentence, command
 from oracle import Model, litert, two_layers
 from PIL import Image
 from ucorr import format as layout
-from ucorr_host import graph, load_tflite, work
-from ucorr_host.network import Network
+from ucorr_host import load_tflite
+from ucorr_host.networks import graph, work
+from ucorr_host.networks.network import Network
 
 
 @pytest.fixture
@@ -83,7 +84,9 @@ def test_run_compares_a_target_with_the_reference(tmp_path, model):
     assert (told["target"], told["equal"], layers) == ("micropython", True, [("viper", 9216)] * 2)
     human = command("ucorr", "run", *words, "cpython")
     assert human.stdout.splitlines()[-1] == "cpython, on portable: equal, byte for byte"
-    wrong = "from ucorr_tools import cli\nfrom ucorr_host import simulator\nright = simulator.in_form\n"
+    wrong = (
+        "from ucorr_tools.cli import main as cli\nfrom ucorr_host.targets import simulator\nright = simulator.in_form\n"
+    )
     wrong += "def in_form(value, form):\n    return right(value ^ 1, form)\nsimulator.in_form = in_form\n"
     result = command("python", "-c", f"{wrong}cli.main({['run', *words, 'cpython']!r})")
     assert_one_sentence(result, "the output of cpython differs from the reference")

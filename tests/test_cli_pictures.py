@@ -12,8 +12,8 @@ import pytest
 from commands import assert_one_sentence, here
 from numpy.testing import assert_array_equal
 from PIL import Image
-from ucorr_tools import digits
-from ucorr_tools.picture import FORMATS, grey, read
+from ucorr_tools.pictures.picture import FORMATS, grey, read
+from ucorr_tools.shipped import digits
 
 DIGITS = str(digits.DATA / "digits.tflite")
 GREY = np.random.default_rng(0).integers(0, 256, (6, 9), np.uint8)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from PIL import Image
 from ucorr_host import simulate
-from ucorr_host.compile import compile
-from ucorr_tools import digits, profile_picture, profiling, tables
-from ucorr_tools.cli_profile import text
+from ucorr_host.networks.compile import compile
+from ucorr_tools.bench import profile_picture, profiling, tables
+from ucorr_tools.cli.profile import text
+from ucorr_tools.shipped import digits
 
 COMPILED = compile(digits.network(), "cortex-m4")
 RUNS = simulate(COMPILED, digits.network().random_input(), "cortex-m4").layers

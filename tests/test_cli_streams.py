@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from commands import BIN, assert_one_sentence, here
-from ucorr_tools import digits
+from ucorr_tools.shipped import digits
 
 DIGITS = str(digits.DATA / "digits.tflite")
 PROFILE = ("profile", DIGITS, "--target", "cortex-m0plus")
@@ -97,5 +97,5 @@ def test_an_error_without_words_is_told_by_its_name(monkeypatch):
     def fails(path):
         raise ValueError
 
-    monkeypatch.setattr("ucorr_tools.shipped.load_tflite", fails)
+    monkeypatch.setattr("ucorr_tools.shipped.models.load_tflite", fails)
     assert_one_sentence(here("info", DIGITS), "Error: ValueError")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from oracle import two_layers
 from ucorr import format as layout
-from ucorr_host import arena, load_tflite, record
-from ucorr_host.compile import compile
+from ucorr_host import load_tflite
+from ucorr_host.networks import arena, record
+from ucorr_host.networks.compile import compile
 
 # Plans
 

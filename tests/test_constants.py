@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from ucorr_host.named import named
-from ucorr_tools.constants import folded
-from ucorr_tools.deploy import cross_compile, package_files
+from ucorr_host.problems.named import named
+from ucorr_tools.boards.constants import folded
+from ucorr_tools.boards.deploy import cross_compile, package_files
 
 HOME = b"""
 A, B, _C = range(4, 16, 4)

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 import ucorr
 import ucorr.backends
-from ucorr_host import board_side, children, here, micropython, simulate, simulator
-from ucorr_host.micropython import MicroPythonProcess, TargetError
+from ucorr_host import simulate
+from ucorr_host.targets import board_side, children, here, micropython, simulator
+from ucorr_host.targets.micropython import MicroPythonProcess, TargetError
 
 SECONDS = 20  # for a process to end
 

@@ -12,11 +12,11 @@ from ucorr.codegen import cores
 from ucorr.codegen.cores import CORES, Core
 from ucorr.codegen.plan import Plan
 from ucorr_host import load_tflite, simulate
-from ucorr_host.compile import compile
 from ucorr_host.cores import EMULATED, Emulated, counted_on, names
-from ucorr_host.named import named
-from ucorr_host.simulator import core_of, targets
-from ucorr_tools import digits
+from ucorr_host.networks.compile import compile
+from ucorr_host.problems.named import named
+from ucorr_host.targets.simulator import core_of, targets
+from ucorr_tools.shipped import digits
 
 DIGITS = str(digits.DATA / "digits.tflite")
 MADE_UP = Core("cortex-m55", "armv7em", 9, (8,), 0xD22, dsp=True)

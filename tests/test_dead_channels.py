@@ -12,7 +12,7 @@ from oracle import Model, litert
 from strategies import problems
 from test_network import compiled_of
 from ucorr_host import load_tflite, reference, simulate
-from ucorr_host.dead_channels import harmless
+from ucorr_host.networks.dead_channels import harmless
 
 
 @st.composite

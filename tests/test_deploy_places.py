@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
 from small_package import NEW, NEW_WHOLE, OLD, OLD_WHOLE, temporaries, whole, whole_or_refused
-from ucorr_tools import deploy as deploying
-from ucorr_tools import digits
-from ucorr_tools.board import Board, BoardError
-from ucorr_tools.deploy import GUARD, MANIFEST, deploy
-from ucorr_tools.deploy_model import Model, deploy_model, told
-from ucorr_tools.resolve import resolved, search
-from ucorr_tools.transfer import TEMPORARY, tidy
+from ucorr_tools.boards import deploy as deploying
+from ucorr_tools.boards.board import Board, BoardError
+from ucorr_tools.boards.deploy import GUARD, MANIFEST, deploy
+from ucorr_tools.boards.deploy_model import Model, deploy_model, told
+from ucorr_tools.boards.resolve import resolved, search
+from ucorr_tools.boards.transfer import TEMPORARY, tidy
+from ucorr_tools.shipped import digits
 
 MODEL = Model("digits.tflite", digits.network(), None)
 PLACE = "/digits.ucorr"

@@ -12,8 +12,8 @@ from commands import command
 from numpy.testing import assert_array_equal
 from oracle import litert
 from ucorr_host import evaluate
-from ucorr_host.compile import compile
-from ucorr_tools import digits, train_digits
+from ucorr_host.networks.compile import compile
+from ucorr_tools.shipped import digits, train_digits
 
 LEAST = 0.97
 

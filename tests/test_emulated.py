@@ -16,12 +16,13 @@ from ucorr.codegen.asm.assembler import NE, R0, R1, R2, R4, R9, SP
 from ucorr.codegen.asm.thumb2 import Thumb2
 from ucorr.codegen.loops import rows
 from ucorr.codegen.plan import Plan, select
-from ucorr_host import TargetError, cores, cycles, emulator
+from ucorr_host import TargetError, cores
 from ucorr_host.cores import EMULATED
-from ucorr_host.named import layers, named
-from ucorr_host.problems import LAYERS, Problem
-from ucorr_host.simulator import ask
-from ucorr_tools.bench import bench
+from ucorr_host.problems.named import layers, named
+from ucorr_host.problems.weighted import LAYERS, Problem
+from ucorr_host.targets import cycles, emulator
+from ucorr_host.targets.simulator import ask
+from ucorr_tools.bench.layers import bench
 
 CORES = tuple(EMULATED)
 WRITTEN = ("cortex-m0plus", "cortex-m4")  # for: one of each instruction set

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from ucorr_host import FloatNetwork, Network, evaluate, quantize_network
-from ucorr_host import float_network as layers
-from ucorr_host.graph import Node, Tensor
+from ucorr_host.networks.graph import Node, Tensor
+from ucorr_host.training import float_network as layers
 
 RNG = np.random.default_rng(0)
 SAMPLES = RNG.normal(size=(50, 6, 5, 2))

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ucorr_host import reference
-from ucorr_host.micropython import executable, package_dir
-from ucorr_tools import digits
+from ucorr_host.targets.micropython import executable, package_dir
+from ucorr_tools.shipped import digits
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SOBEL = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]

@@ -14,9 +14,9 @@ from disturbed_deploy import at_step, signalled_command
 from mpremote.transport_serial import SerialTransport
 from serial_board import SerialBoard
 from small_package import NEW, NEW_WHOLE, OLD, OLD_WHOLE, imported_anew, temporaries
-from ucorr_tools.board import Board, BoardError
-from ucorr_tools.deploy import MANIFEST, deploy
-from ucorr_tools.transfer import TEMPORARY
+from ucorr_tools.boards.board import Board, BoardError
+from ucorr_tools.boards.deploy import MANIFEST, deploy
+from ucorr_tools.boards.transfer import TEMPORARY
 
 BLOCKS = 40
 ROOT = "/lib/ucorr"
@@ -186,7 +186,7 @@ def ended_command(board, number, sent, said):
     """The exit status of `ucorr deploy` that gets a signal at a step."""
     # forked from a process without threads
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["disturbed", "ucorr_tools.board", "rich.progress", "ucorr_host"])
+    server.set_forkserver_preload(["disturbed", "ucorr_tools.boards.board", "rich.progress", "ucorr_host"])
     process = server.Process(target=signalled_command, args=(board.port, NEW, number, sent, said))
     process.start()
     process.join(60)

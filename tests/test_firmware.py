@@ -6,8 +6,8 @@ import ast
 from pathlib import Path
 
 import pytest
-from ucorr_host.micropython import package_dir
-from ucorr_tools.deploy import cross_compile, package_files
+from ucorr_host.targets.micropython import package_dir
+from ucorr_tools.boards.deploy import cross_compile, package_files
 
 ARCHES = ["armv6m", "armv7m", "armv7emsp", "xtensawin", "x64"]
 MPY_6_3 = 0x306  # version 6, native sub-version 3: MicroPython 1.23 and later

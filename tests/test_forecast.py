@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from commands import assert_one_sentence, command
 from oracle import Model, two_layers
-from ucorr_host import cores, load_tflite, simulate, summary
-from ucorr_host import forecast as rules
-from ucorr_host.boards import BOARDS, board
-from ucorr_host.compile import compile
-from ucorr_host.forecast import forecast
-from ucorr_host.named import layers
-from ucorr_tools import digits
-from ucorr_tools.deploy import cross_compile, package_files
+from ucorr_host import cores, load_tflite, simulate
+from ucorr_host.forecast import estimate as rules
+from ucorr_host.forecast.boards import BOARDS, board
+from ucorr_host.forecast.estimate import forecast
+from ucorr_host.networks import summary
+from ucorr_host.networks.compile import compile
+from ucorr_host.problems.named import layers
+from ucorr_tools.boards.deploy import cross_compile, package_files
+from ucorr_tools.shipped import digits
 
 DIGITS = str(digits.DATA / "digits.tflite")
 BENCHMARKS = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -17,8 +17,8 @@ import ucorr
 import ucorr.network
 import ucorr.steps
 from full_heap import CODE, NETWORK, X, expected
-from ucorr_host.compile import compile
-from ucorr_host.micropython import executable, package_dir
+from ucorr_host.networks.compile import compile
+from ucorr_host.targets.micropython import executable, package_dir
 
 HEAP = "400k"
 VIPER = {"layer": "viper", "op": "viper", "network": "viper viper viper viper, ram"}

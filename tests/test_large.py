@@ -21,11 +21,12 @@ from ucorr.codegen.asm.assembler import R0, R2
 from ucorr.codegen.asm.thumb2 import Thumb2
 from ucorr.codegen.plan import Plan, select
 from ucorr.spec import Spec
-from ucorr_host import TargetError, cores, emulator, load_tflite
-from ucorr_host.compile import compile
-from ucorr_host.named import named
-from ucorr_host.problems import LAYERS, Problem
-from ucorr_host.simulator import ask
+from ucorr_host import TargetError, cores, load_tflite
+from ucorr_host.networks.compile import compile
+from ucorr_host.problems.named import named
+from ucorr_host.problems.weighted import LAYERS, Problem
+from ucorr_host.targets import emulator
+from ucorr_host.targets.simulator import ask
 
 on_both = pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
 

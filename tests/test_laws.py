@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from strategies import problems
 from targets import everywhere, run
 from ucorr_host import reference
-from ucorr_host.problems import Problem
+from ucorr_host.problems.weighted import Problem
 
 IMAGE_LAYERS = ("Correlate2D", "Conv2D", "DepthwiseConv2D")
 

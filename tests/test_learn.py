@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from PIL import Image
 from ucorr_host import learn_kernel, reference
-from ucorr_tools.filters import FILTERS, load_kernel
-from ucorr_tools.picture import grey, photograph
+from ucorr_tools.pictures.filters import FILTERS, load_kernel
+from ucorr_tools.pictures.picture import grey, photograph
 
 PHOTO = grey(photograph())
 BLUR = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1])

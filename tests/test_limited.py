@@ -14,9 +14,9 @@ from numpy.testing import assert_array_equal
 from strategies import numbers
 from test_word_machine import run
 from ucorr_host import load_tflite, reference, simulate
-from ucorr_host.compile import compile
-from ucorr_host.problems import Problem
-from ucorr_host.simulator import ask
+from ucorr_host.networks.compile import compile
+from ucorr_host.problems.weighted import Problem
+from ucorr_host.targets.simulator import ask
 
 ON = [("cpython", "portable"), ("micropython", "portable"), ("micropython", "viper")]
 MOST = (1 << 31) - 1

@@ -16,7 +16,7 @@ from quantised_layer import ACTIVATIONS, OPERATORS, Layer
 from strategies import numbers
 from targets import run
 from ucorr_host import quantize_multiplier, reference
-from ucorr_host.problems import Problem
+from ucorr_host.problems.weighted import Problem
 from ucorr_host.quantize import single_rounding_multiplier
 
 DTYPES = [np.int8, np.int16]

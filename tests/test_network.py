@@ -23,14 +23,15 @@ from targets import RUNS, everywhere_whole
 from ucorr import digest
 from ucorr import format as layout
 from ucorr import network as ucorr_network
-from ucorr_host import board_side, load_tflite, simulate
-from ucorr_host.boards import board
-from ucorr_host.compile import Compiled, compile
-from ucorr_host.forecast import forecast
-from ucorr_host.graph import Node, Tensor
-from ucorr_host.micropython import MicroPythonProcess, TargetError
-from ucorr_host.network import Network
-from ucorr_host.simulator import ask, core_of
+from ucorr_host import load_tflite, simulate
+from ucorr_host.forecast.boards import board
+from ucorr_host.forecast.estimate import forecast
+from ucorr_host.networks.compile import Compiled, compile
+from ucorr_host.networks.graph import Node, Tensor
+from ucorr_host.networks.network import Network
+from ucorr_host.targets import board_side
+from ucorr_host.targets.micropython import MicroPythonProcess, TargetError
+from ucorr_host.targets.simulator import ask, core_of
 
 
 def compiled_of(model: bytes, core: str, small: bool = False) -> Compiled | None:

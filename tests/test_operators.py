@@ -17,8 +17,8 @@ from operator_cases import CASES, Case
 from test_mutants import MUTANTS
 from ucorr import format as layout
 from ucorr import ops
-from ucorr_host import record
-from ucorr_host.operators import BY_KIND, BY_NAME, Operator
+from ucorr_host.networks import record
+from ucorr_host.networks.operators import BY_KIND, BY_NAME, Operator
 
 HERE = Path(__file__).parent
 BACKENDS = Path(ucorr.__file__).with_name("backends")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import op_problems
 from targets import everywhere, run
-from ucorr_host.op_problems import OPS, OpProblem, named_ops
-from ucorr_host.operators import ROWS
+from ucorr_host.networks.operators import ROWS
+from ucorr_host.problems.operators import OPS, OpProblem, named_ops
 
 
 @everywhere

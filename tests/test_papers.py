@@ -21,12 +21,13 @@ from commands import command, here
 from PIL import Image
 from serial_board import SerialBoard
 from ucorr_host import load_tflite
-from ucorr_host.micropython import executable, package_dir
-from ucorr_host.simulator import targets
+from ucorr_host.targets.micropython import executable, package_dir
+from ucorr_host.targets.simulator import targets
 from ucorr_host.tflite.operators import OPERATORS
-from ucorr_tools import digits, tables
-from ucorr_tools.deploy import cross_compile, package_files
-from ucorr_tools.picture import photograph
+from ucorr_tools.bench import tables
+from ucorr_tools.boards.deploy import cross_compile, package_files
+from ucorr_tools.pictures.picture import photograph
+from ucorr_tools.shipped import digits
 
 ROOT = Path(__file__).resolve().parent.parent
 BUG = ".github/ISSUE_TEMPLATE/bug.md"

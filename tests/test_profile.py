@@ -11,11 +11,12 @@ from oracle import two_layers
 from PIL import Image
 from serial_board import SerialBoard, serial_board_fixture  # noqa: F401
 from ucorr_host import Network, TargetError, load_tflite, simulate
-from ucorr_host.compile import compile
-from ucorr_tools import digits, profiling
-from ucorr_tools.board import Board
-from ucorr_tools.cli_profile import text
-from ucorr_tools.deploy import deploy
+from ucorr_host.networks.compile import compile
+from ucorr_tools.bench import profiling
+from ucorr_tools.boards.board import Board
+from ucorr_tools.boards.deploy import deploy
+from ucorr_tools.cli.profile import text
+from ucorr_tools.shipped import digits
 
 DIGITS = str(digits.DATA / "digits.tflite")
 SUMMED = ("macs", "instructions", "cycles", "microseconds", "weight_bytes")

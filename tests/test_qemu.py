@@ -10,9 +10,9 @@ from importlib.metadata import entry_points
 import pytest
 from commands import assert_one_sentence, command
 from ucorr_host.cores import EMULATED
-from ucorr_host.simulator import targets
-from ucorr_tools import tables
-from ucorr_tools.picture import photograph, save
+from ucorr_host.targets.simulator import targets
+from ucorr_tools.bench import tables
+from ucorr_tools.pictures.picture import photograph, save
 from ucorr_tools.qemu import firmware
 from ucorr_tools.qemu.firmware import BOARDS, BuildError
 from ucorr_tools.qemu.machines import MACHINES

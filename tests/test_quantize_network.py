@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from oracle import litert
 from ucorr_host import FloatNetwork, Network, load_tflite, quantize_network, reference
-from ucorr_host import float_network as layers
-from ucorr_host.compile import compile
-from ucorr_host.graph import Node, Tensor, quantized
+from ucorr_host.networks.compile import compile
+from ucorr_host.networks.graph import Node, Tensor, quantized
 from ucorr_host.quantize import quantize_multiplier, single_rounding_multiplier
-from ucorr_host.quantize_network import Histogram, dense_factor, least_error_range, scale_of
 from ucorr_host.tflite import save_tflite, to_tflite
+from ucorr_host.training import float_network as layers
+from ucorr_host.training.quantize_network import Histogram, dense_factor, least_error_range, scale_of
 
 RULES = st.sampled_from(["minmax", "mse"])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 from test_papers import ROOT
-from ucorr_tools import readme_picture
-from ucorr_tools.picture import grey, photograph
+from ucorr_tools.demo import readme_picture
+from ucorr_tools.pictures.picture import grey, photograph
 
 
 def test_the_weights_that_are_found_repeat_the_kernel():

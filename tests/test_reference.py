@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import numbers, problems
-from ucorr_host import exact, reference
-from ucorr_host.named import named
-from ucorr_host.problems import ONE_CHANNEL, Problem
+from ucorr_host import reference
+from ucorr_host.problems.named import named
+from ucorr_host.problems.weighted import ONE_CHANNEL, Problem
+from ucorr_host.reference import exact
 
 ONE = np.ones((1, 3, 3, 2), np.int8)  # a Conv2D kernel
 X = np.ones((5, 5, 2), np.int8)

@@ -9,10 +9,10 @@ import shutil
 import pytest
 from commands import assert_one_sentence, command
 from serial_board import MutePort, SerialBoard
-from ucorr_host.named import everything
-from ucorr_tools import report
-from ucorr_tools.board import Board
-from ucorr_tools.deploy import deploy, manifest_digests, package_files
+from ucorr_host.problems.named import everything
+from ucorr_tools.boards import report
+from ucorr_tools.boards.board import Board
+from ucorr_tools.boards.deploy import deploy, manifest_digests, package_files
 
 
 @pytest.fixture

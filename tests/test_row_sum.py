@@ -16,8 +16,8 @@ from ucorr.codegen import module
 from ucorr.codegen.plan import Plan, select
 from ucorr.fixedpoint import LIMITS
 from ucorr_host import cores
-from ucorr_host.problems import Problem
-from ucorr_host.simulator import ask
+from ucorr_host.problems.weighted import Problem
+from ucorr_host.targets.simulator import ask
 
 on_both = pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
 

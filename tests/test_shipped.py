@@ -9,7 +9,7 @@ import pytest
 from commands import here
 from oracle import two_layers
 from serial_board import serial_board_fixture  # noqa: F401
-from ucorr_tools import digits
+from ucorr_tools.shipped import digits
 
 DIGITS = str(digits.DATA / "digits.tflite")
 

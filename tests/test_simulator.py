@@ -11,9 +11,9 @@ import pytest
 import ucorr
 from numpy.testing import assert_array_equal
 from ucorr_host import reference
-from ucorr_host.micropython import MicroPythonProcess, TargetError, executable
-from ucorr_host.simulator import simulate
-from ucorr_tools import digits
+from ucorr_host.targets.micropython import MicroPythonProcess, TargetError, executable
+from ucorr_host.targets.simulator import simulate
+from ucorr_tools.shipped import digits
 
 RNG = np.random.default_rng(11)
 KERNEL = RNG.integers(-9, 10, (3, 3))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
+from ucorr_host.networks.softmax import exponentials
 from ucorr_host.reference.elementwise import softmax_table
-from ucorr_host.softmax import exponentials
 
 
 @example(0, 0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from ucorr.fixedpoint import LIMITS
 from ucorr_host import reference
-from ucorr_host.simulator import ask
+from ucorr_host.targets.simulator import ask
 
 RUN = """
 layer = ucorr.Correlate1D({kernel}, {length}, backend={backend!r}, stream=True, **{options!r})

@@ -12,9 +12,9 @@ import pytest
 import ucorr
 from commands import command
 from ucorr.network import Network
-from ucorr_host.micropython import executable, package_dir
-from ucorr_tools import digits
-from ucorr_tools.deploy import package_files
+from ucorr_host.targets.micropython import executable, package_dir
+from ucorr_tools.boards.deploy import package_files
+from ucorr_tools.shipped import digits
 
 PACKAGE = Path(package_dir())
 STUBS = {name: ast.parse((PACKAGE / f"{name}.pyi").read_text()) for name in ("__init__", "network")}
@@ -111,7 +111,7 @@ def test_what_is_made_has_the_attributes_that_the_stubs_name():
     assert all(hasattr(layer, name) for name in of_call | stub_attributes(classes["Layer"]))
     assert all(hasattr(layer.spec, name) for name in stub_attributes(classes["Spec"]))
     assert all(hasattr(ucorr.MaxPool2D(2, (4, 4, 1)), name) for name in of_call)
-    from ucorr_host.compile import compile
+    from ucorr_host.networks.compile import compile
 
     net = ucorr.load(compile(digits.network()).to_bytes())
     assert all(hasattr(net, name) for name in stub_attributes(top("network", ast.ClassDef)["Network"]))

@@ -12,8 +12,8 @@ from numpy.testing import assert_array_equal
 from oracle import litert
 from test_tflite import chain
 from ucorr_host import load_tflite, save_tflite, simulate
-from ucorr_host.graph import Node, Tensor
-from ucorr_host.network import Network
+from ucorr_host.networks.graph import Node, Tensor
+from ucorr_host.networks.network import Network
 from ucorr_host.tflite import operators, records
 from ucorr_host.tflite.model import Model
 

@@ -29,8 +29,8 @@ from ucorr.codegen.asm.assembler import (
 from ucorr.codegen.asm.thumb1 import Thumb1
 from ucorr.codegen.asm.thumb2 import Thumb2
 from ucorr.codegen.cores import Core
-from ucorr_host import emulator
 from ucorr_host.cores import named
+from ucorr_host.targets import emulator
 
 M0, M4 = named("cortex-m0plus"), named("cortex-m4")
 PLAIN = Core("cortex-m3", "armv7m", 7, (5,))  # a Cortex-M3 whose code would have instructions of 32 bits

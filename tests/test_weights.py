@@ -9,9 +9,9 @@ import pytest
 import ucorr
 from hypothesis import given
 from hypothesis import strategies as st
-from ucorr_host.problems import Problem
+from ucorr_host.problems.weighted import Problem
 from ucorr_host.quantize import quantize_kernel
-from ucorr_host.simulator import ask
+from ucorr_host.targets.simulator import ask
 
 floats = st.floats(-1e6, 1e6, width=32, allow_subnormal=True)
 lists = st.lists(floats, min_size=1, max_size=12)

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import problems
-from ucorr_host.named import named
-from ucorr_host.problems import Problem
+from ucorr_host.problems.named import named
+from ucorr_host.problems.weighted import Problem
 
 VIPER = word_machine.load("viper_stages", "viper")
 

@@ -36,7 +36,8 @@ Layer and Code here, and each operator's class in ops/. A place >= 0 is an offse
                    packed_at: its table
 
 A dtype is stored as its typecode's character, as a number; a padding is a pair (before, after) for each dimension;
-CODES maps other numbers. meaning() decodes a record's fields, ucorr_host.record writes them from the same rows.
+CODES maps other numbers. meaning() decodes a record's fields, ucorr_host.networks.record writes them from the same
+rows.
 
 The output depends on the file and the input alone: a step, and the output, read only bytes of the arena that the
 input or an earlier step wrote, never older contents. Bytes may be written as one dtype and read as another. The

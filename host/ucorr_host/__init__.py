@@ -1,15 +1,15 @@
 """The host side of ucorr: the NumPy reference, quantisation, and the simulator."""
 
 from . import reference
-from .evaluate import Evaluation, evaluate
-from .float_network import FloatNetwork
-from .learn import Learned, learn_kernel
-from .micropython import TargetError
-from .network import Network
+from .networks.network import Network
 from .quantize import quantize_kernel, quantize_multiplier
-from .quantize_network import quantize_network
-from .simulator import Result, simulate
+from .targets.micropython import TargetError
+from .targets.simulator import Result, simulate
 from .tflite import load_tflite, save_tflite
+from .training.evaluate import Evaluation, evaluate
+from .training.float_network import FloatNetwork
+from .training.learn import Learned, learn_kernel
+from .training.quantize_network import quantize_network
 
 __all__ = [
     "Evaluation",

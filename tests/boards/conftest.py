@@ -11,8 +11,8 @@ from textwrap import indent
 from typing import Any
 
 import pytest
-from ucorr_host.op_problems import OpProblem
-from ucorr_host.problems import Problem
+from ucorr_host.problems.operators import OpProblem
+from ucorr_host.problems.weighted import Problem
 from ucorr_tools.qemu.machines import MACHINES, Machine
 from ucorr_tools.qemu.targets import Session
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import ucorr
 from ucorr_host import TargetError, simulate
-from ucorr_tools.board import Board, BoardError
+from ucorr_tools.boards.board import Board, BoardError
 from ucorr_tools.qemu import emulator as emulators
 from ucorr_tools.qemu import targets
 from ucorr_tools.qemu.emulator import Emulator

@@ -18,10 +18,10 @@ from numpy.testing import assert_array_equal
 from strategies import op_problems, problems
 from test_buffers import CHANGE, LAYERS, start
 from test_stream import LOCKED, OUTPUTS
-from ucorr_host.micropython import TargetError
-from ucorr_host.named import everything, layers, named
-from ucorr_host.problems import Problem
-from ucorr_host.simulator import ask, core_of
+from ucorr_host.problems.named import everything, layers, named
+from ucorr_host.problems.weighted import Problem
+from ucorr_host.targets.micropython import TargetError
+from ucorr_host.targets.simulator import ask, core_of
 from ucorr_tools.qemu import targets
 from ucorr_tools.qemu.emulator import Emulator
 

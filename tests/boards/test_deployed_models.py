@@ -6,9 +6,9 @@ import json
 
 import pytest
 from commands import command
-from ucorr_tools import digits
 from ucorr_tools.qemu.emulator import Emulator
 from ucorr_tools.qemu.machines import MACHINES
+from ucorr_tools.shipped import digits
 
 MODEL = str(digits.DATA / "digits.tflite")
 CORES = {

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from full_heap import CODE, NETWORK, expected
-from ucorr_host.compile import compile
-from ucorr_tools.board import Board
-from ucorr_tools.deploy import deploy
+from ucorr_host.networks.compile import compile
+from ucorr_tools.boards.board import Board
+from ucorr_tools.boards.deploy import deploy
 from ucorr_tools.qemu.emulator import Emulator
 from ucorr_tools.qemu.machines import MACHINES
 

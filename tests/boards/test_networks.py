@@ -14,10 +14,10 @@ from hypothesis import settings
 from numpy.testing import assert_array_equal
 from test_network import mutant
 from ucorr_host import load_tflite
-from ucorr_host.compile import compile
-from ucorr_host.network import Network
-from ucorr_host.simulator import core_of
-from ucorr_tools import digits
+from ucorr_host.networks.compile import compile
+from ucorr_host.networks.network import Network
+from ucorr_host.targets.simulator import core_of
+from ucorr_tools.shipped import digits
 
 MODELS = ["digits"]
 if os.environ.get("UCORR_MODELS"):

@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from ucorr_tools.deploy import cross_compile, package_files
+from ucorr_tools.boards.deploy import cross_compile, package_files
 from ucorr_tools.qemu.firmware import oldest_mpy_cross
 
 MPY_6_3 = 0x306

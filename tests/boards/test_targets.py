@@ -12,8 +12,8 @@ import ucorr
 from commands import command
 from numpy.testing import assert_array_equal
 from ucorr_host import reference, simulate
-from ucorr_tools.bench import FIELDS, bench
-from ucorr_tools.picture import photograph, save
+from ucorr_tools.bench.layers import FIELDS, bench
+from ucorr_tools.pictures.picture import photograph, save
 from ucorr_tools.qemu import targets
 
 # Instructions per MAC of the viper backend on a Cortex-M4, everything counted.

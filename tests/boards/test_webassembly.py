@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import problems
-from ucorr_host import board_side
-from ucorr_host.micropython import package_dir
-from ucorr_host.named import everything
+from ucorr_host.problems.named import everything
+from ucorr_host.targets import board_side
+from ucorr_host.targets.micropython import package_dir
 from ucorr_tools.qemu.firmware import WEBASSEMBLY, webassembly
 
 

@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.testing import assert_array_equal
 from test_network import compiled_of
 from ucorr_host import load_tflite, simulate
-from ucorr_host.compile import compile
+from ucorr_host.networks.compile import compile
 
 FOLDER = Path(os.environ.get("UCORR_MODELS", ""))
 # MACs, and bytes of activations that are alive at once

@@ -13,7 +13,8 @@ class Softmax(Op):
     """exp(x) over the sum of exp(x), row by row; int8, scale 1/256, zero point -128: TFLite's SOFTMAX.
 
     table    exp(-n * scale) for n = 0..255, 31 fractional bits: 256 ints of 32 bits, an array('i') or their bytes, as
-             ucorr_host.softmax.exponentials(multiplier, shift) has them; the first is 1, none is negative; copied
+             exponentials(multiplier, shift) of ucorr_host.networks.softmax has them; the first is 1, none is negative;
+             copied
     classes  items of a row, 1..4095; rows
     out_shape is (rows, classes).
     """

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from ucorr.arguments import integer, items_of, one_of, pair, refused
 from ucorr.spec import BORDERS, MOST_PAD
 
-from ..exact import correlate, extent_of
 from .checks import Ints, centre, integers
+from .exact import correlate, extent_of
 from .scaling import to_output
 
 __all__ = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ucorr.arguments import refused
 
-from ..network import Network
+from ..networks.network import Network
 from .operators import OPTIONS, build
 from .records import read
 from .writer import save_tflite, to_tflite

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import activations
-from ..graph import Node, Tensor
-from ..network import Network
+from ..networks import activations
+from ..networks.graph import Node, Tensor
+from ..networks.network import Network
 from ..quantize import quantize_multiplier
 from ..reference.layers import pads_of
 from .records import Corrupt, RawGraph, RawOperator, RawTensor

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import activations
-from ..graph import Tensor
+from ..networks import activations
+from ..networks.graph import Tensor
 from ..quantize import softmax_multiplier
 from ..reference.elementwise import ROOM
 from .builder import ACTIVATIONS, EDGES, Builder, Importer, Unsupported, expect, fused_range, multiplier_of

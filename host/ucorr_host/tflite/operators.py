@@ -6,7 +6,7 @@ every operator with LiteRT's.
 
 from __future__ import annotations
 
-from ..network import Network
+from ..networks.network import Network
 from . import items, weighted, windows
 from .builder import Builder, Unsupported
 from .records import RawGraph, RawOperator

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Tensor
+from ..networks.graph import Tensor
 from .builder import (
     ACTIVATIONS,
     INT32,

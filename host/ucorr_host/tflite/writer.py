@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from ucorr.arguments import refused
 
-from .. import activations
-from ..exact import extent_of
-from ..graph import Node, Tensor
-from ..network import Network
+from ..networks import activations
+from ..networks.graph import Node, Tensor
+from ..networks.network import Network
+from ..reference.exact import extent_of
 from ..reference.layers import pads_of
 from .builder import ACTIVATIONS, PADDINGS
 

@@ -15,9 +15,9 @@ import subprocess
 import time
 from typing import IO
 
-from ucorr_host.children import Child
+from ucorr_host.targets.children import Child
 
-from ..board import Board, BoardError
+from ..boards.board import Board, BoardError
 from .firmware import cache, firmware
 from .machines import DISK_BYTES, SHIFT, Machine
 

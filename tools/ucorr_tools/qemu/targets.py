@@ -12,13 +12,13 @@ import os
 from functools import cached_property
 from typing import Any
 
-from ucorr_host.children import Turns
-from ucorr_host.micropython import TargetError
-from ucorr_host.problems import CORE
+from ucorr_host.problems.weighted import CORE
+from ucorr_host.targets.children import Turns
+from ucorr_host.targets.micropython import TargetError
 
-from .. import verify
-from ..board import Board, BoardError
-from ..deploy import deploy
+from ..boards import verify
+from ..boards.board import Board, BoardError
+from ..boards.deploy import deploy
 from .emulator import Emulator
 from .firmware import BuildError
 from .machines import MACHINES, Machine

@@ -1,0 +1,1 @@
+"""Test cases: a layer, its input and the output of the reference."""

@@ -1,0 +1,1 @@
+"""Benchmarks: layers and networks, counted and verified, and the tables that are made from them."""

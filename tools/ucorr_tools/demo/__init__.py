@@ -1,0 +1,1 @@
+"""What `ucorr demo` shows."""
