@@ -188,7 +188,7 @@ def test_a_layer_takes_less_heap_than_its_image(rig):
     fastest = rig.backends[0]
     if rig.small:
         rig.young()  # a heap in one piece, with one backend in it
-    answer, _ = rig.session.ask(problem.message(fastest), problem.payload())
+    answer, _ = rig.session.ask(problem.message(fastest, heap=True), problem.payload())
     assert answer["scratch_bytes"] < answer["heap_bytes"] < problem.x.size / 2
     rig.seen["layer_heap"] = answer["heap_bytes"]
 

@@ -80,13 +80,14 @@ def made(message, payload):
     getattr(ucorr, "Layer" if message["layer"] == "Spec" else message["layer"])
     if message.get("backend"):
         ucorr.backends.state(message["backend"])
-    used = heap_used()
+    used = heap_used() if message.get("heap") else 0
     unit, now, elapsed = clock
     start = now()
     layer = make(message, kernel)
-    took = elapsed(now(), start)
+    told = {"prepare_" + unit: elapsed(now(), start)}
     del kernel
-    told = {"prepare_" + unit: took, "heap_bytes": heap_used() - used}
+    if message.get("heap"):
+        told["heap_bytes"] = heap_used() - used
     if message.get("keep"):
         _kept = (message, layer, told)
     return layer, told, size
@@ -110,11 +111,12 @@ def solve(message, payload):
     message  layer, args, options, backend; kernel_bytes (so much of payload, in front, is the int8
              kernel or weights), offset (bytes that both views start off their guard), repeat
              (timed runs), locked (the timed runs happen under heap_lock()), keep (the same message
-             will come again: keep the layer)
+             will come again: keep the layer), heap (measure what the layer takes, which collects
+             garbage twice)
     payload  the input's bytes, or those of several inputs
     returns  (answer, output bytes); the answer has backend, out_shape, kernel, shift,
              worst_error, sizes, the best time of a run and the time to make the layer in the
-             clock's unit, the heap kept by the layer in bytes (MicroPython) and whether all
+             clock's unit, the heap kept by the layer in bytes (where it was asked for) and whether all
              guard bytes are intact
     """
     layer, told, at = made(message, payload)

@@ -34,9 +34,10 @@ class EmulatorError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """Instructions executed, an estimate of their cycles (cycles.py; None for a core without), bytes of stack used."""
+    """Instructions executed, an estimate of their cycles (cycles.py; None for a core without), bytes of stack used;
+    without the first two where they were not counted."""
 
-    instructions: int
+    instructions: int | None
     cycles: int | None
     stack: int
 
@@ -132,11 +133,14 @@ def _load(core: str, code: bytes, views: list[memoryview], at_end: bool) -> tupl
     return machine, start, places
 
 
-def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, at_end: bool = True) -> Run:
+def call(
+    core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, at_end: bool = True, counted: bool = True
+) -> Run:
     """Call generated code as f(x, out, scratch, table).
 
     x, table  buffers that may only be read; out and scratch are written
     at_end    whether the buffers end where unmapped memory begins, or begin where it ends
+    counted   whether instructions and cycles are counted, which takes most of the time
     raises    EmulatorError
     """
     views = [memoryview(buffer).cast("B") for buffer in (x, out, scratch, table)]
@@ -146,7 +150,7 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
     given = {arm_const.UC_ARM_REG_R0 + n: place for n, place in enumerate(places)}
     for register, value in {**kept, **given, arm_const.UC_ARM_REG_SP: top, arm_const.UC_ARM_REG_LR: END | 1}.items():
         machine.reg_write(register, value)
-    counter = _Counter(machine, core, start)
+    counter = _Counter(machine, core, start) if counted else None
     misaligned = [] if EMULATED[core].aligned else _watch_words(machine, bytes(code), start)
     try:
         machine.emu_start(start | 1, END)
@@ -166,13 +170,15 @@ def call(core: str, code: bytes, x: Any, out: Any, scratch: Any, table: Any, *, 
     for place, view in list(zip(places, views, strict=True))[1:3]:
         view[:] = machine.mem_read(place, len(view))
     stack = bytes(machine.mem_read(STACK, STACK_BYTES))
-    spent = counter.cycles if EMULATED[core].costs else None
-    return Run(counter.instructions, spent, len(stack.lstrip(b"\xa5")))
+    used = len(stack.lstrip(b"\xa5"))
+    if counter is None:
+        return Run(None, None, used)
+    return Run(counter.instructions, counter.cycles if EMULATED[core].costs else None, used)
 
 
-# what the calls of an answer took: instructions and cycles (0 for a core without table) in all, cycles of the last
-# call (None likewise), the most stack
-_counted = SimpleNamespace(instructions=0, cycles=0, last_cycles=None, stack=0)
+# whether the calls of an answer are counted, and what they took: instructions and cycles (0 for a core without table)
+# in all, cycles of the last call (None likewise), the most stack
+_counted = SimpleNamespace(wanted=True, instructions=0, cycles=0, last_cycles=None, stack=0)
 
 
 def backend(name: str) -> dict[str, Any]:
@@ -188,9 +194,9 @@ def backend(name: str) -> dict[str, Any]:
         def run(self, x: Any, out: Any, scratch: Any) -> None:
             # copies: out may be x, or the second input, which is passed in place of scratch
             x, second = bytes(memoryview(x).cast("B")), bytes(memoryview(scratch).cast("B"))
-            for at_end in (True, False):
-                run = call(name, self.code, x, out, bytearray(second), self.table, at_end=at_end)
-            _counted.instructions += run.instructions
+            call(name, self.code, x, out, bytearray(second), self.table, counted=False)
+            run = call(name, self.code, x, out, bytearray(second), self.table, at_end=False, counted=_counted.wanted)
+            _counted.instructions += run.instructions or 0
             _counted.cycles += run.cycles or 0
             _counted.last_cycles = run.cycles
             _counted.stack = max(_counted.stack, run.stack)
@@ -203,7 +209,8 @@ def backend(name: str) -> dict[str, Any]:
 
 
 def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
-    """The answer of an emulated core to a message of board_side.py. raises TargetError"""
+    """The answer of an emulated core to a message of board_side.py, with instructions and cycles where it asks for
+    repeated runs or a profile. raises TargetError"""
     clock = ("instructions", lambda: _counted.instructions, lambda end, start: end - start)
     if "network" in message:  # both, for each step
         clock = (
@@ -213,6 +220,7 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
         )
     with here.turns.lock:
         _counted.stack = 0
+        _counted.wanted = bool(message.get("repeat") or message.get("profile"))
         answer, data = here.answer({**message, "target": target}, payload, backend(target), clock)
         stack, last_cycles = _counted.stack, _counted.last_cycles
     if "error" in answer:

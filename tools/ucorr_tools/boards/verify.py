@@ -68,7 +68,7 @@ def ask(
     board.exec(f"answer, result = answer_to({literal(message)}, payload)", seconds=seconds)
     answer = json.loads(board.exec("import json\nprint(json.dumps(answer))"))
     data = board.fetch("result")
-    board.exec("payload = answer = result = None")  # what the next message needs the room for
+    board.exec("payload = answer = result = None\ngc.collect()")  # what the next message needs the room for
     return answer, data
 
 
