@@ -1,6 +1,7 @@
 # Everything a developer runs. `make help` lists it; .venv is made on first use.
 PYTHON ?= python3
 BIN = .venv/bin
+unexport PYTHONDONTWRITEBYTECODE  # the tests start hundreds of processes, which would each compile everything
 
 .PHONY: help demo test test-models boards test-boards test-deep lint format bench bench-table clean
 help:  ## list the targets

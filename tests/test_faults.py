@@ -186,7 +186,7 @@ def ended_command(board, number, sent, said):
     """The exit status of `ucorr deploy` that gets a signal at a step."""
     # forked from a process without threads
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["disturbed", "ucorr_tools.boards.board", "rich.progress", "ucorr_host"])
+    server.set_forkserver_preload(["disturbed_deploy", "ucorr_tools.boards.board", "rich.progress", "ucorr_host"])
     process = server.Process(target=signalled_command, args=(board.port, NEW, number, sent, said))
     process.start()
     process.join(60)
