@@ -21,6 +21,8 @@ from commands import command, here
 from PIL import Image
 from serial_board import SerialBoard
 from ucorr_host import load_tflite
+from ucorr_host.forecast.boards import BOARDS
+from ucorr_host.forecast.estimate import PACKAGE_FILES
 from ucorr_host.targets.micropython import executable, package_dir
 from ucorr_host.targets.simulator import targets
 from ucorr_host.tflite.operators import OPERATORS
@@ -178,6 +180,14 @@ def test_the_package_is_as_large_as_the_pyboards_page_says():
     assert "only 112 kB of flash" in page
     assert size > 112 * 1024
     assert abs(size - 1000 * int(re.search(r"takes some (\d+) kB", page)[1])) < 5000
+
+
+def test_the_memory_of_each_board_is_what_forecast_knows():
+    table = TEXT["docs/boards.md"].partition("| heap | flash |")[2].partition("\n\n")[0]
+    told = set(re.findall(r"\| ([\d,]+) \| ([\d,]+) \|", table))
+    kilobytes = [(round(board.heap_bytes / 1000), round(board.flash_bytes / 1000)) for board in BOARDS.values()]
+    assert told == {(f"{heap:,}", f"{flash:,}") for heap, flash in kilobytes}
+    assert f"takes up to {-(-PACKAGE_FILES // 1000)} kB of flash" in TEXT["docs/boards.md"]
 
 
 def test_the_readme_is_a_screen_and_a_half():

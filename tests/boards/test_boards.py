@@ -21,7 +21,7 @@ from test_stream import LOCKED, OUTPUTS
 from ucorr_host.problems.named import everything, layers, named
 from ucorr_host.problems.weighted import Problem
 from ucorr_host.targets.micropython import TargetError
-from ucorr_host.targets.simulator import ask, core_of
+from ucorr_host.targets.simulator import ask
 from ucorr_tools.qemu import targets
 from ucorr_tools.qemu.emulator import Emulator
 
@@ -84,7 +84,7 @@ def test_the_commands_deploy_and_verify(rig, form):
             heap = int(board.exec(f"ucorr.Layer\n{USED}")) - before
     assert verified.returncode == 0, verified.stdout + verified.stderr
     told = json.loads(verified.stdout)
-    core = core_of(rig.machine.target)
+    core = rig.machine.core
     assert [row["problem"] for row in told["rows"] if not row["equal"]] == []
     ran = [name for name, state in told["backends"].items() if state == "ok"]
     assert sorted(ran) == sorted(words[1::2] or BACKENDS.get(rig.machine.target, ["thumb", "viper", "portable"]))
@@ -356,11 +356,10 @@ def measured(job):
 def test_generated_code_takes_what_the_emulated_core_counts(rig, letter, small):
     if "thumb" not in rig.backends:
         return
-    problem, core = layers()[letter], rig.machine.target.replace("qemu-", "cortex-")
+    problem, core = layers()[letter], rig.machine.core
     if rig.small:
         assert rig.young().backends
         problem = next(problem for problem in named() if problem.name == small)
-        core = core.replace("m0", "m0plus")
     problem = dataclasses.replace(problem, x=np.zeros_like(problem.x))  # what measured() gives it
     rig.session.ask(problem.message("thumb", keep=True), problem.payload())
     board = rig.session.board

@@ -11,20 +11,11 @@ from ucorr_tools.qemu.machines import MACHINES
 from ucorr_tools.shipped import digits
 
 MODEL = str(digits.DATA / "digits.tflite")
-CORES = {
-    "qemu-m0": "cortex-m0plus",
-    "qemu-m0-plain": "any",
-    "qemu-m3": "cortex-m3",
-    "qemu-m4": "cortex-m4",
-    "qemu-m7": "cortex-m7",
-    "qemu-m33": "cortex-m33",
-    "qemu-rv32": "any",
-}
-LAYERS = dict.fromkeys(CORES, ["thumb"] * 3 + ["viper"]) | {"qemu-m0-plain": ["portable"] * 4}
+LAYERS = dict.fromkeys(MACHINES, ["thumb"] * 3 + ["viper"]) | {"qemu-m0-plain": ["portable"] * 4}
 LAYERS |= {"qemu-rv32": ["viper"] * 4}
 
 
-@pytest.mark.parametrize("target", CORES)
+@pytest.mark.parametrize("target", MACHINES)
 def test_a_board_gets_the_file_for_its_core_and_equals_the_reference(target):
     with Emulator(MACHINES[target]) as emulator:
         emulator.connect().close()
@@ -33,7 +24,7 @@ def test_a_board_gets_the_file_for_its_core_and_equals_the_reference(target):
         verified = command("ucorr", "verify", *words)
     assert deployed.returncode == 0, deployed.stderr
     assert verified.returncode == 0, verified.stderr
-    assert json.loads(deployed.stdout)["model"]["core"] == CORES[target]
+    assert json.loads(deployed.stdout)["model"]["core"] == MACHINES[target].core
     told = json.loads(verified.stdout)
     assert [row["equal"] for row in told["samples"]] == [True] * 4
     assert [layer["backend"] for layer in told["layers"]] == LAYERS[target]

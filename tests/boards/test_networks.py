@@ -16,7 +16,6 @@ from test_network import mutant
 from ucorr_host import load_tflite
 from ucorr_host.networks.compile import compile
 from ucorr_host.networks.network import Network
-from ucorr_host.targets.simulator import core_of
 from ucorr_tools.shipped import digits
 
 MODELS = ["digits"]
@@ -49,7 +48,7 @@ def message(file: bytes, **words: Any) -> dict[str, Any]:
 def test_a_network_gives_the_bytes_of_the_host(rig, session, name):
     target = rig.machine.target
     network, x = model(name)
-    core = core_of(target)
+    core = rig.machine.core
     file = compile(network, core).to_bytes()
     if name != "digits" and core == "any":  # takes minutes without machine code, and twice the memory
         return
@@ -92,7 +91,7 @@ print(said)
 def test_a_network_that_does_not_fit_tells_what_it_needs_and_what_there_is(rig, session, weights):
     if rig.machine.target not in WITH_CODE:
         return
-    session.board.write("/model.ucorr", compile(digits.network(), core_of(rig.machine.target)).to_bytes())
+    session.board.write("/model.ucorr", compile(digits.network(), rig.machine.core).to_bytes())
     said = session.board.exec(CROWDED.format(weights=weights))
     assert re.match(r"model: .*\b\d+ bytes, there are \d+ in all$", said.strip()), said
 

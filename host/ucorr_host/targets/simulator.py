@@ -71,14 +71,11 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
             raise TargetError(f"{target} needs {error.name}: pip install 'ucorr[emulate]'") from error
         return emulator.ask(message, payload, target)
     if target != "cpython":
-        for offered in entry_points(group="ucorr.targets", name=target):
-            try:
-                there = offered.load()
-            except ImportError as error:
-                raise TargetError(f"{target} needs {error.name}: pip install 'ucorr[emulate]'") from error
-            away: tuple[dict[str, Any], bytes] = there(message, payload, target)
-            return away
-        raise ValueError(f"target: {target!r}, wanted one of {' '.join(targets())}")
+        there = _offered(target)
+        if there is None:
+            raise ValueError(f"target: {target!r}, wanted one of {' '.join(targets())}")
+        away: tuple[dict[str, Any], bytes] = there.ask(message, payload, target)
+        return away
     answer, data = here.answer(message, payload)
     if "error" in answer:
         raise TargetError(f"{answer['error']} under CPython: {answer['message']}\n{answer['traceback'].rstrip()}")
@@ -146,10 +143,22 @@ def simulate(
 
 
 def core_of(target: str) -> str:
-    """The core that a target's networks are compiled for; "any" where it is no Cortex-M."""
-    core = target.replace("qemu-", "cortex-")
-    core = {"cortex-m0": "cortex-m0plus"}.get(core, core)
-    return core if core in cores.names() else cores.ANY
+    """The core that a target's networks are compiled for; "any" where it runs no machine code."""
+    if target in cores.names():
+        return target
+    there = _offered(target)
+    return there.core(target) if there else cores.ANY
+
+
+def _offered(target: str) -> Any:
+    """The module behind an entry point of the group ucorr.targets, with ask() as here and core(target); None: no such
+    target. raises TargetError"""
+    for offered in entry_points(group="ucorr.targets", name=target):
+        try:
+            return offered.load()
+        except ImportError as error:
+            raise TargetError(f"{target} needs {error.name}: pip install 'ucorr[emulate]'") from error
+    return None
 
 
 def _simulate_network(compiled: Compiled, x: NDArray[Any], target: str, backend: str | None) -> Result:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ucorr_host.cores import ANY
+
 SHIFT = 6  # of -icount: an instruction takes 2**6 ns of the board's time, whatever it is
 
 # Each timer as code that defines now(), an int of 32 bits that grows, read without touching the heap.
@@ -46,6 +48,7 @@ class Machine:
 
     name    the target is "qemu-" + name
     folder  of boards/, with its mpconfigboard.mk
+    core    that its firmware's machine code is for; "any" where it runs none
     qemu    QEMU's program and its words
     disk    address of memory that MicroPython leaves alone, at least DISK_BYTES of it
     timer   code that defines now(), or "" where nothing can read a timer fast enough
@@ -54,6 +57,7 @@ class Machine:
 
     name: str
     folder: str
+    core: str
     qemu: tuple[str, ...]
     disk: int
     timer: str
@@ -78,13 +82,17 @@ DISK_BYTES = 768 * 1024
 MACHINES = {
     machine.target: machine
     for machine in (
-        Machine("m0", "M0", MICROBIT, 0x20040000, NRF51_TIMER, 16),
-        Machine("m0-plain", "M0_PLAIN", MICROBIT, 0x20040000, "", 16),
-        Machine("m3", "M3", (ARM, "-machine", "mps2-an385"), 0x21000000, DUAL_TIMER.format(base=0x40002000), 25),
-        Machine("m4", "M4", (ARM, "-machine", "mps2-an386"), 0x21000000, DUAL_TIMER.format(base=0x40002000), 25),
-        Machine("m7", "M7", (ARM, "-machine", "mps2-an500"), 0x60000000, DUAL_TIMER.format(base=0x40002000), 25),
-        Machine("m33", "M33", (ARM, "-machine", "mps2-an505"), 0x80000000, DUAL_TIMER.format(base=0x50002000), 20),
-        Machine("rv32", "RV32", ("qemu-system-riscv32", "-bios", "none", "-machine", "virt"), 0x81000000,
+        Machine("m0", "M0", "cortex-m0plus", MICROBIT, 0x20040000, NRF51_TIMER, 16),
+        Machine("m0-plain", "M0_PLAIN", ANY, MICROBIT, 0x20040000, "", 16),
+        Machine("m3", "M3", "cortex-m3", (ARM, "-machine", "mps2-an385"), 0x21000000,
+                DUAL_TIMER.format(base=0x40002000), 25),
+        Machine("m4", "M4", "cortex-m4", (ARM, "-machine", "mps2-an386"), 0x21000000,
+                DUAL_TIMER.format(base=0x40002000), 25),
+        Machine("m7", "M7", "cortex-m7", (ARM, "-machine", "mps2-an500"), 0x60000000,
+                DUAL_TIMER.format(base=0x40002000), 25),
+        Machine("m33", "M33", "cortex-m33", (ARM, "-machine", "mps2-an505"), 0x80000000,
+                DUAL_TIMER.format(base=0x50002000), 20),
+        Machine("rv32", "RV32", ANY, ("qemu-system-riscv32", "-bios", "none", "-machine", "virt"), 0x81000000,
                 CYCLE_COUNTER, 1000 / (1 << SHIFT)),
     )
 }  # fmt: skip

@@ -157,6 +157,11 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
         return _session.ask(message, payload)
 
 
+def core(target: str) -> str:
+    """The core that networks for a board are compiled for."""
+    return MACHINES[target].core
+
+
 @atexit.register
 def close() -> None:
     """End the board that is kept, if there is one."""
