@@ -190,7 +190,7 @@ PARENT = """
 import os, signal, sys, threading, time
 sys.path.insert(0, {tests!r})
 import test_conversations as here
-from ucorr_host import micropython
+from ucorr_host.targets import micropython
 assert here.Question(1).ask("micropython")
 child = micropython.shared().pid
 def busy():
