@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from operator_cases import CASES, Case
 from test_mutants import MUTANTS
 from ucorr import format as layout
 from ucorr import ops
+from ucorr_host import reference
 from ucorr_host.networks import record
 from ucorr_host.networks.operators import BY_KIND, BY_NAME, Operator
 
@@ -33,6 +35,7 @@ class Registers:
     cases: dict[str, Case]
     mutants: tuple[Any, ...]
     public: tuple[str, ...]
+    stubs: tuple[str, ...]
     classes: Callable[[str], set[str]]
 
 
@@ -43,7 +46,8 @@ def classes(file: str) -> set[str]:
     return {node.name for node in nodes if isinstance(node, ast.ClassDef)}
 
 
-REAL = Registers(ucorr.OPERATORS[::2], BY_NAME, CASES, tuple(MUTANTS), tuple(ucorr.__all__), classes)
+STUBS = tuple(re.findall(r"^class (\w+)", Path(ucorr.__file__).with_name("__init__.pyi").read_text(), re.MULTILINE))
+REAL = Registers(ucorr.OPERATORS[::2], BY_NAME, CASES, tuple(MUTANTS), tuple(ucorr.__all__), STUBS, classes)
 
 
 def lacks(name: str, made: Any, registers: Registers) -> list[str]:
@@ -53,6 +57,9 @@ def lacks(name: str, made: Any, registers: Registers) -> list[str]:
     mutants = case.mutants if case else ()
     found = {
         "public name": name in registers.public,
+        "stub": name in registers.stubs,
+        "reference of its kind": row is not None
+        and (row.lower is None or hasattr(reference, getattr(made, "kind", ""))),
         "number": registers.numbered.count(name) == 1,
         "record": isinstance(getattr(made, "fields", None), str) and isinstance(getattr(made, "first", None), tuple),
         "portable plan": plan in registers.classes("portable_ops"),
@@ -76,7 +83,8 @@ def is_test(killer: str) -> bool:
 
 @pytest.mark.parametrize("name", REAL.numbered)
 def test_an_operator_lacks_nothing(name):
-    assert lacks(name, ops.named(name), REAL) == []
+    missing = ", ".join(lacks(name, ops.named(name), REAL))
+    assert not missing, f"{name} lacks: {missing}"
 
 
 def test_no_register_has_an_operator_that_is_none():
@@ -87,7 +95,7 @@ def test_no_register_has_an_operator_that_is_none():
 
 def test_all_that_a_made_up_operator_lacks_is_told():
     class Twice(ucorr.Lookup):
-        kind = "twice"
+        kind = "lookup"
         runs = "made_up.Twice"
 
     row, case = replace(BY_NAME["Lookup"], made=Twice), CASES["Lookup"]
@@ -99,6 +107,7 @@ def test_all_that_a_made_up_operator_lacks_is_told():
             "cases": {"Twice": case},
             "mutants": REAL.mutants,
             "public": (*REAL.public, "Twice"),
+            "stubs": (*REAL.stubs, "Twice"),
             "classes": lambda file: {"Twice"},
         }
         return Registers(**{**whole, **less})
@@ -109,6 +118,7 @@ def test_all_that_a_made_up_operator_lacks_is_told():
     stranger = (*case.mutants[0][:4], "test_ops.py::test_that_nobody_wrote[x]")
     less: dict[str, dict[str, Any]] = {
         "public name": {"public": REAL.public},
+        "stub": {"stubs": REAL.stubs},
         "number": {"numbered": REAL.numbered},
         "portable plan": {"classes": but("portable_ops")},
         "viper plan": {"classes": but("viper_made_up")},
@@ -129,8 +139,10 @@ def test_all_that_a_made_up_operator_lacks_is_told():
         runs, fields = "made_up.Twice", None
 
     assert lacks("Twice", Bare, made()) == ["record"]
-    nothing = Registers((), {}, {}, (), (), lambda file: set())
-    assert len(lacks("Nothing", object, nothing)) == len(less) + 1
+    Bare.fields, Bare.kind = "length", "twice"
+    assert lacks("Twice", Bare, made()) == ["reference of its kind"]
+    nothing = Registers((), {}, {}, (), (), (), lambda file: set())
+    assert len(lacks("Nothing", object, nothing)) == len(less) + 2
 
 
 # Records
