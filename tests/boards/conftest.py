@@ -20,21 +20,24 @@ collect_ignore = [] if shutil.which("node") else ["test_webassembly.py"]
 SEEN = Path(__file__).resolve().parents[2] / "out" / "boards.json"
 
 
-# All that layers of a kind import where they are made and called.
+# All that layers of a kind import where they are made and called: those with weights on any backend, others on one.
+OPERATOR = """
+for place in range(0, len(ucorr.OPERATORS), 2):
+    made = getattr(ucorr, ucorr.OPERATORS[place])
+"""
 IMPORTS = {
     Problem: """
+ucorr.info()
 ucorr.Layer
 from ucorr.codegen import module
 from ucorr.backends.thumb_code import CORE
 module(CORE, "row_sum")
 """,
-    OpProblem: """
-from ucorr.backends import probe
-for place in range(0, len(ucorr.OPERATORS), 2):
-    runs = getattr(ucorr, ucorr.OPERATORS[place]).runs
-    probe("viper_" + runs.split(".")[0])
-for name in ("viper_ops", "portable_ops", "thumb_ops"):
-    probe(name)
+    "portable": OPERATOR + 'ucorr.backends.probe("portable_ops")',
+    "viper": OPERATOR + '    ucorr.backends.probe("viper_" + made.runs.split(".")[0])',
+    "thumb": """
+ucorr.Add
+ucorr.backends.probe("thumb_ops")
 from ucorr.codegen import module
 from ucorr.backends.thumb_code import CORE
 module(CORE, "add")
@@ -50,11 +53,12 @@ class Rig:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        # where backends, generator and what tests them leave no two images' room, nor layers of both kinds
+        # where backends, generator and what tests them leave no two images' room, nor layers of both kinds, nor those
+        # without weights on several backends
         self.small = machine.name in ("m0", "m3")
         self.seen: dict[str, Any] = {"target": machine.target}
         self._session: Session | None = None
-        self._kind: type | None = None
+        self._kind: type | str | None = None
         self._backends: list[str] = []
 
     @property
@@ -87,14 +91,13 @@ class Rig:
             self._session.close()
             self._session = None
 
-    def make_room(self, problem: Problem | OpProblem) -> None:
+    def make_room(self, problem: Problem | OpProblem, backend: str) -> None:
         """Where the heap is small: a young one for a problem of another kind than the last one's, with all that this
         kind imports, which would cut up an older one."""
-        if self.small and self._kind is not type(problem):
-            session = self.young()
-            assert session.backends
-            session.board.exec(f"with Tidy():\n{indent(IMPORTS[type(problem)], '    ')}")
-        self._kind = type(problem)
+        kind = Problem if isinstance(problem, Problem) else backend
+        if self.small and self._kind != kind:
+            self.young().board.exec(f"with Tidy():\n{indent(IMPORTS[kind], '    ')}")
+        self._kind = kind
 
     def write(self) -> None:
         """Put the row into the file, beside those of other workers."""
