@@ -10,7 +10,7 @@ import numpy as np
 from draws import numbers
 from hypothesis import strategies as st
 from ucorr.fixedpoint import LIMITS
-from ucorr_host.problems.operators import OPS, OpProblem
+from ucorr_host.problems.operators import OPS, OpProblem, reach
 
 Shapes = list[tuple[int, ...]]
 Mutant = tuple[str, str, str, str, str]  # what is wrong, file, line, its replacement, the test that kills it
@@ -37,8 +37,8 @@ def op_problems(draw: Any, layers: tuple[str, ...] = OPS) -> OpProblem:
     """An OpProblem: a layer without weights."""
     layer = draw(st.sampled_from(layers))
     options, shapes = CASES[layer].drawn(draw)
-    dtype = OpProblem("drawn", layer, options, ()).made.dtype
-    inputs = tuple(numbers(draw, *LIMITS[dtype], shape).astype(np.dtype(dtype)) for shape in shapes)
+    made = OpProblem("drawn", layer, options, ()).made
+    inputs = tuple(numbers(draw, *reach(made), shape).astype(np.dtype(made.dtype)) for shape in shapes)
     return OpProblem("drawn", layer, options, inputs)
 
 
@@ -195,6 +195,20 @@ def spread(draw: Any) -> tuple[dict[str, Any], Shapes]:
     return {"shape": shape, "stride": stride, "padding": padding, "value": value, "dtype": dtype}, [shape]
 
 
+def lags(draw: Any) -> tuple[dict[str, Any], Shapes]:
+    length, dtype = draw(st.integers(1, 70)), draw(st.sampled_from("bBhh"))
+    first = draw(st.integers(1 - length, length - 1))
+    options = {"length": length, "lags": (first, draw(st.integers(first, length - 1))), "dtype": dtype}
+    if draw(st.integers(0, 2)) == 0:
+        options["limit"] = draw(st.integers(1, max(LIMITS[dtype][1], -LIMITS[dtype][0])))
+    scaled = draw(st.integers(0, 3))
+    if scaled == 0:
+        options["normalized"] = True
+    elif scaled == 1:
+        options["shift"] = draw(st.integers(-31, 0))
+    return options, [(length,)] * 2
+
+
 # Valid calls
 
 BACKEND = {"backend": "'portable'"}
@@ -240,6 +254,7 @@ CALL_OF_POOL = {"x": X, "size": 2, "stride": 1, "padding": "same", **ENDS}
 # Mutants
 
 PORTABLE, MOVES = "ucorr/backends/portable_ops.py", "ucorr/ops/moves.py"
+CORRELATION = "ucorr/backends/viper_correlation.py"
 WINDOWS, ELEMENTWISE, TABLES = (f"ucorr/backends/viper_{name}.py" for name in ("windows", "elementwise", "tables"))
 NAMED = "test_ops.py::test_a_named_problem_allocates_nothing"
 RAMP = "test_ops.py::test_every_half_of_a_ramp_is_rounded_as_it_should"
@@ -323,5 +338,20 @@ CASES = {
          **BACKEND},
         (("crop forgotten", MOVES, "skip = (max(0, -before) + step - 1) // step", "skip = 0",
           f"{NAMED}[expand-{ON_HOST}"),),
+    ),
+    "CrossCorrelate": Case(
+        lags,
+        {"length": "70", "lags": "(-3, 60)", "dtype": "'h'", "limit": "200", "shift": "-1", "normalized": "False",
+         **BACKEND},
+        (
+            ("lags reversed", PORTABLE, "acc += a[n] * b[n + lag]", "acc += a[n + lag] * b[n]",
+             f"{NAMED}[lags-{ON_HOST}"),
+            ("truncation", CORRELATION, "v += (low >> (right - 1)) & 1", "v += 0", f"{NAMED}[lags-{ON_VIPER}"),
+            ("14 bits of a quotient", CORRELATION, "left = 15", "left = 14", f"{NAMED}[lags normalized-{ON_VIPER}"),
+            ("energy for root", "ucorr/fixedpoint.py", "    return root, e\n", "    return energy >> 23, e\n",
+             f"{NAMED}[lags normalized-{ON_HOST}"),
+        ),
+        {"a": np.arange(-50, 50).astype(np.int16), "b": np.arange(100).astype(np.int16), "lags": (-3, 60),
+         "shift": -1, "normalized": False},
     ),
 }  # fmt: skip

@@ -32,10 +32,11 @@ OPERATORS = (
     "Expand", "moves",
     "Thresholds", "tables",
     "PReLU", "elementwise",
+    "CrossCorrelate", "correlation",
 )  # fmt: skip
 
 __all__ = ["Conv2D", "Correlate1D", "Correlate2D", "Dense", "DepthwiseConv2D", "Layer", "Spec", "__version__", "info"]
-__all__ += ["load", "peak"] + [OPERATORS[_n] for _n in range(0, len(OPERATORS), 2)]
+__all__ += ["load", "peak", "peak_lag", "peaks"] + [OPERATORS[_n] for _n in range(0, len(OPERATORS), 2)]
 
 
 def __getattr__(name):
@@ -47,7 +48,7 @@ def __getattr__(name):
     if name in OPERATORS and known:
         where = "ops." + OPERATORS[OPERATORS.index(name) + 1]
     elif known:
-        where = {"load": "network", "peak": "peaks"}.get(name, "layers")
+        where = "network" if name == "load" else "maxima" if name[:4] == "peak" else "layers"
     try:
         with Tidy():
             # not `from . import network`, which would ask here for "network"

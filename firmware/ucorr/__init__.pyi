@@ -23,6 +23,7 @@ _PerChannel: TypeAlias = int | Sequence[int] | None
 _Bias: TypeAlias = float | Sequence[float] | None
 _Accumulator: TypeAlias = Literal["int32", "int64"] | None
 _Rounding: TypeAlias = Literal["double", "single"]
+_Lags: TypeAlias = int | range | tuple[int, int]  # -n..n, or the first and the last one
 
 class Spec:
     """One layer, checked: what every option means. See spec.py."""
@@ -408,5 +409,32 @@ class Expand(_Op):
         backend: _Backend = None,
     ) -> None: ...
 
+class CrossCorrelate(_Two):
+    """r[k] = sum of a[n] * b[n + k] for a range of lags k, of two signals that both change with every call."""
+
+    lags: tuple[int, int]
+    shift: int
+    wide: bool
+    def __init__(
+        self,
+        length: int,
+        lags: _Lags = 64,
+        dtype: Literal["b", "B", "h"] = "h",
+        limit: int | None = None,
+        shift: int | None = None,
+        normalized: bool = False,
+        backend: _Backend = None,
+    ) -> None: ...
+
 def info() -> dict[str, str]: ...
 def peak(out: _Buffer, shape: Sequence[int] | None = None) -> tuple[int, int, int]: ...
+def peak_lag(r: _Buffer, lags: _Lags | None = None, subsample: bool = False) -> tuple[int, int]: ...
+def peaks(
+    values: _Buffer,
+    shape: Sequence[int] | None = None,
+    num_peaks: int = 1,
+    min_distance: int = 1,
+    threshold: int | None = None,
+    subpixel: bool = False,
+    out: array[int] | None = None,
+) -> Any: ...

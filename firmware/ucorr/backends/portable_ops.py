@@ -6,7 +6,7 @@ Nothing is allocated in a run unless, on a 32-bit board, a product of 16-bit dat
 
 from array import array
 
-from ..fixedpoint import clamp, limbs, rounding_shift, scale_high
+from ..fixedpoint import clamp, limbs, normalized, root_of, rounding_shift, scale_high
 
 
 def refuses(op, budget=None):
@@ -185,3 +185,38 @@ class Moves(Plan):
                         q = target + i * t0 + j * t1 + k * t2
                         for n in range(length):
                             out[q + n] = x[p + n]
+
+
+class Cross(Plan):
+    """Sums past 2**30 are allocated, and so is all that a normalized one is divided by."""
+
+    def run(self, sources, out):
+        op = self.op
+        a, b = sources
+        if op.checked:
+            _check_limit(op, a, "a")
+            _check_limit(op, b, "b")
+        first, last = op.lags
+        if op.normalized:
+            roots = root_of(_sum(a, a, op.length, 0)), root_of(_sum(b, b, op.length, 0))
+        for lag in range(first, last + 1):
+            if a is b and first <= -lag < lag:
+                out[lag - first] = out[-lag - first]
+            elif op.normalized:
+                out[lag - first] = normalized(_sum(a, b, op.length, lag), roots[0], roots[1])
+            else:
+                out[lag - first] = clamp(rounding_shift(_sum(a, b, op.length, lag), -op.shift), -0x80000000, 0x7FFFFFFF)
+
+
+def _sum(a, b, length, lag):
+    acc = 0
+    for n in range(max(0, -lag), min(length, length - lag)):
+        acc += a[n] * b[n + lag]
+    return acc
+
+
+def _check_limit(op, x, name):
+    limit = op.limit
+    for n in range(op.length):
+        if not -limit <= x[n] <= limit:
+            op.refuse(name, n)

@@ -115,6 +115,11 @@ def _expanded(options: Options, x: Ints) -> Ints:
     return expanded(x.reshape(options["shape"]), options["stride"], options["padding"], options.get("value", 0))
 
 
+def _correlated(options: Options, a: Ints, b: Ints) -> Ints:
+    layer = ucorr.CrossCorrelate(**options, backend="portable")
+    return reference.cross_correlate(a, b, layer.lags, shift=layer.shift, normalized=layer.normalized)
+
+
 def expanded(x: ArrayLike, stride: Sequence[int], padding: Any, value: int) -> Ints:
     """x (height, width, channels) with value between its rows and columns and around it; a negative padding crops."""
     x = np.asarray(x)
@@ -272,6 +277,13 @@ ROWS = (
         (("expand", {"shape": (3, 4, 2), "stride": (2, 3), "padding": ((1, 2), (-2, 1)), "value": 4}, [(3, 4, 2)]),
          ("expand int16", {"shape": (2, 3, 1), "stride": (1, 2), "padding": ((0, 1), (2, -1)), "value": -900,
                            "dtype": "h"}, [(2, 3, 1)])),
+    ),
+    Operator(
+        ucorr.CrossCorrelate, _correlated, 700,
+        (("lags", {"length": 50, "lags": (-7, 9)}, [(50,), (50,)]),
+         ("lags int8", {"length": 33, "lags": 32, "dtype": "b"}, [(33,), (33,)]),
+         ("lags limited", {"length": 40, "lags": (-20, 5), "limit": 7000, "shift": -3}, [(40,), (40,)]),
+         ("lags normalized", {"length": 45, "lags": (-3, 30), "normalized": True}, [(45,), (45,)])),
     ),
 )  # fmt: skip
 BY_KIND = {row.made.kind: row for row in ROWS}

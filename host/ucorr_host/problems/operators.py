@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ucorr.codegen import operators
+from ucorr.fixedpoint import LIMITS
 
 from .. import cores
 from ..networks.operators import BY_NAME, ROWS, Operator
@@ -83,13 +84,19 @@ def named_ops() -> list[OpProblem]:
     return [_problem(row.name, *case) for row in ROWS for case in row.named]
 
 
+def reach(made: Any) -> tuple[int, int]:
+    """The least and the greatest item that inputs of a layer may have."""
+    lowest, highest = LIMITS[made.dtype]
+    limit = getattr(made, "limit", highest - lowest)
+    return max(lowest, -limit), min(highest, limit)
+
+
 def _problem(layer: str, name: str, options: dict[str, Any], shapes: list[tuple[int, ...]]) -> OpProblem:
     """An OpProblem with random inputs."""
     rng = np.random.default_rng(list(name.encode()))
-    dtype = np.dtype(OpProblem(name, layer, options, ()).made.dtype)
-    limits = np.iinfo(dtype)
+    made = OpProblem(name, layer, options, ()).made
+    lowest, highest, dtype = *reach(made), np.dtype(made.dtype)
     inputs = [
-        rng.integers(limits.min, limits.max, math.prod(shape), np.int64, endpoint=True).reshape(shape)
-        for shape in shapes
+        rng.integers(lowest, highest, math.prod(shape), np.int64, endpoint=True).reshape(shape) for shape in shapes
     ]
     return OpProblem(name, layer, options, tuple(x.astype(dtype) for x in inputs))

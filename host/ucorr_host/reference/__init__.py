@@ -26,10 +26,11 @@ All raise TypeError for what is not an integer array and ValueError for the rest
 Equation numbers are DESIGN.md's. The sums themselves are taken in exact.py.
 """
 
-from . import elementwise, layers, pools, scaling
+from . import correlation, elementwise, layers, pools, scaling
+from .correlation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .layers import *  # noqa: F403
 from .pools import *  # noqa: F403
 from .scaling import *  # noqa: F403
 
-__all__ = sorted([*elementwise.__all__, *layers.__all__, *pools.__all__, *scaling.__all__])
+__all__ = sorted([*correlation.__all__, *elementwise.__all__, *layers.__all__, *pools.__all__, *scaling.__all__])
