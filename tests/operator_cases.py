@@ -341,7 +341,7 @@ CASES = {
     ),
     "CrossCorrelate": Case(
         lags,
-        {"length": "70", "lags": "(-3, 60)", "dtype": "'h'", "limit": "200", "shift": "-1", "normalized": "False",
+        {"length": "70", "lags": "(-3, 60)", "dtype": "'h'", "limit": "32768", "shift": "-1", "normalized": "False",
          **BACKEND},
         (
             ("lags reversed", PORTABLE, "acc += a[n] * b[n + lag]", "acc += a[n + lag] * b[n]",

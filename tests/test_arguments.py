@@ -72,6 +72,9 @@ ROWS: list[tuple[str, dict[str, str]]] = [
     ("Dense", {"kernel": "[[1, 2], [3, 100]]", "kernel_shape": "None", **MADE, **OPTIONS, **VECTOR, "dtype": "'h'",
                "accumulator": "'int64'", "pitch": "2"}),
     ("peak", {"out": "array('h', [1, 5, 2, 5, 0, -1])", "shape": "(2, 3)"}),
+    ("peak_lag", {"r": "array('i', [1, 5, 2])", "lags": "(-3, -1)", "subsample": "True"}),
+    ("peaks", {"values": "array('h', [1, 5, 2, 5, 0, -1])", "shape": "(2, 3)", "num_peaks": "3", "min_distance": "1",
+               "threshold": "-100", "subpixel": "True", "out": "array('i', [100] * 9)"}),
     *((name, case.arguments) for name, case in CASES.items()),
     ("load", {"source": "'/no/such/file'", "backend": "'portable'", "weights": "'ram'", "sha256": "'0f' * 32"}),
 ]  # fmt: skip
@@ -162,7 +165,7 @@ def ran(made):
     """What a layer computes of ascending numbers; what a function returned."""
     if isinstance(made, ucorr.Spec):
         made = ucorr.Layer(made, "portable")
-    if isinstance(made, tuple):
+    if isinstance(made, (tuple, int, list)):
         return made
     spec = getattr(made, "spec", made)
     size = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4}
@@ -170,7 +173,8 @@ def ran(made):
     if getattr(made, "_stream", None):
         lengths = (made._stream.length,)
     out = bytearray(spec.output_length * size[spec.out_dtype])
-    xs = [bytes([7 * n & 255 for n in range(length * size[spec.dtype])]) for length in lengths]
+    step = 0 if hasattr(made, "limit") else 7  # samples past no limit
+    xs = [bytes([step * n & 255 for n in range(length * size[spec.dtype])]) for length in lengths]
     if type(made).__name__ == "Concatenate":
         made(tuple(xs), out)
     else:

@@ -153,7 +153,7 @@ def test_native_code_stays_source_for_a_board_that_takes_none(serial_board):
     with Board(serial_board.port) as board:
         board.mpy = 0x306  # what a board without native emitter reports
         report = deploy(board, mpy=True)
-        files = ("address", "elementwise", "moves", "softmax", "stages", "tables", "windows")
+        files = ("address", "correlation", "elementwise", "moves", "softmax", "stages", "tables", "windows")
         native = ("thumb_call", *(f"viper_{name}" for name in files))
         assert report.as_source == [f"backends/{name}.py" for name in native]
         assert "backends/viper_stages.py" in board.tree("/lib/ucorr")

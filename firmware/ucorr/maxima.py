@@ -3,7 +3,7 @@
 from array import array
 
 from . import buffers
-from .arguments import dimensions, integer, size_of
+from .arguments import dimensions, flag, integer, size_of
 
 _PLAIN = bytes, bytearray, array, memoryview  # whose len() is their own, and whose items a board indexes without a view
 
@@ -48,7 +48,7 @@ def peak_lag(r, lags=None, subsample=False):
         raise ValueError("lags: %d of them, wanted one for each of the %d items of r" % (last - first + 1, count))
     at = _greatest(r)
     lag = first + at
-    if subsample:
+    if flag("subsample", subsample):
         lag = (lag << 8) + _offset(r, at, 1, at, count)
     return lag, r[at]
 
@@ -77,6 +77,7 @@ def peaks(values, shape=None, num_peaks=1, min_distance=1, threshold=None, subpi
     min_distance = integer("min_distance", min_distance, 1, 32767)
     if threshold is not None:
         threshold = integer("threshold", threshold, -(1 << 62), 1 << 62)
+    subpixel = flag("subpixel", subpixel)
     found = out
     if out is None:
         found = array("i", bytes(12 * min(num_peaks, len(values))))

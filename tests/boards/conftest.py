@@ -22,8 +22,8 @@ SEEN = Path(__file__).resolve().parents[2] / "out" / "boards.json"
 
 # All that layers of a kind import where they are made and called: those with weights on any backend, others on one.
 OPERATOR = """
-for place in range(0, len(ucorr.OPERATORS), 2):
-    made = getattr(ucorr, ucorr.OPERATORS[place])
+for _n in range(0, len(ucorr.OPERATORS), 2):
+    _class = getattr(ucorr, ucorr.OPERATORS[_n])
 """
 IMPORTS = {
     Problem: """
@@ -34,7 +34,7 @@ from ucorr.backends.thumb_code import CORE
 module(CORE, "row_sum")
 """,
     "portable": OPERATOR + 'ucorr.backends.probe("portable_ops")',
-    "viper": OPERATOR + '    ucorr.backends.probe("viper_" + made.runs.split(".")[0])',
+    "viper": OPERATOR + '    ucorr.backends.probe("viper_" + _class.runs.split(".")[0])',
     "thumb": """
 ucorr.Add
 ucorr.backends.probe("thumb_ops")

@@ -66,7 +66,6 @@ class Cross(Plan):
         else:
             _words(0, 0, a, b, out, self.job)
 
-
     def _check(self, x, name):
         _find_past_limit(x, self.job)
         if self.job[_PAST]:
