@@ -77,7 +77,8 @@ def peaks(values, shape=None, num_peaks=1, min_distance=1, threshold=None, subpi
     min_distance = integer("min_distance", min_distance, 1, 32767)
     if threshold is not None:
         threshold = integer("threshold", threshold, -(1 << 62), 1 << 62)
-    subpixel = flag("subpixel", subpixel)
+    if subpixel is not True and subpixel is not False:  # flag() allocates
+        subpixel = flag("subpixel", subpixel)
     found = out
     if out is None:
         found = array("i", bytes(12 * min(num_peaks, len(values))))
