@@ -348,7 +348,7 @@ CASES = {
              f"{NAMED}[lags-{ON_HOST}"),
             ("truncation", CORRELATION, "v += (low >> (right - 1)) & 1", "v += 0", f"{NAMED}[lags-{ON_VIPER}"),
             ("14 bits of a quotient", CORRELATION, "left = 15", "left = 14", f"{NAMED}[lags normalized-{ON_VIPER}"),
-            ("energy for root", "ucorr/fixedpoint.py", "    return root, e\n", "    return energy >> 23, e\n",
+            ("energy for root", "ucorr/ops/correlation.py", "    return root, e\n", "    return energy >> 23, e\n",
              f"{NAMED}[lags normalized-{ON_HOST}"),
         ),
         {"a": np.arange(-50, 50).astype(np.int16), "b": np.arange(100).astype(np.int16), "lags": (-3, 60),

@@ -6,7 +6,7 @@ Nothing is allocated in a run unless, on a 32-bit board, a product of 16-bit dat
 
 from array import array
 
-from ..fixedpoint import clamp, limbs, normalized, root_of, rounding_shift, scale_high
+from ..fixedpoint import clamp, limbs, rounding_shift, scale_high
 
 
 def refuses(op, budget=None):
@@ -190,6 +190,11 @@ class Moves(Plan):
 class Cross(Plan):
     """Sums past 2**30 are allocated, and so is all that a normalized one is divided by."""
 
+    def __init__(self, op):
+        from ..ops import correlation  # which the operator's class has loaded
+
+        self.op, self.root_of, self.normalized = op, correlation.root_of, correlation.normalized
+
     def run(self, sources, out):
         op = self.op
         a, b = sources
@@ -198,12 +203,12 @@ class Cross(Plan):
             _check_limit(op, b, "b")
         first, last = op.lags
         if op.normalized:
-            roots = root_of(_sum(a, a, op.length, 0)), root_of(_sum(b, b, op.length, 0))
+            roots = self.root_of(_sum(a, a, op.length, 0)), self.root_of(_sum(b, b, op.length, 0))
         for lag in range(first, last + 1):
             if a is b and first <= -lag < lag:
                 out[lag - first] = out[-lag - first]
             elif op.normalized:
-                out[lag - first] = normalized(_sum(a, b, op.length, lag), roots[0], roots[1])
+                out[lag - first] = self.normalized(_sum(a, b, op.length, lag), roots[0], roots[1])
             else:
                 out[lag - first] = clamp(rounding_shift(_sum(a, b, op.length, lag), -op.shift), -0x80000000, 0x7FFFFFFF)
 

@@ -219,7 +219,7 @@ def _rounded(sums: ptr32, out: ptr32, job: ptr32):
 
 @micropython.viper
 def _root(sums: ptr32, roots: ptr32, at: int):
-    """fixedpoint.root_of the first pair, and its e."""
+    """root_of() of the first pair, the root and its e."""
     high = sums[0]
     L = ((high & 511) << 15) | sums[1]
     H = high >> 9
@@ -250,7 +250,7 @@ def _root(sums: ptr32, roots: ptr32, at: int):
 
 @micropython.viper
 def _quotients(sums: ptr32, roots: ptr32, out: ptr16, job: ptr32):
-    """fixedpoint.normalized of each pair: 15 steps of a long division, whose divisor, the product of both roots, is
+    """normalized() of each pair: 15 steps of a long division, whose divisor, the product of both roots, is
     high_d * 2**24 + low_d."""
     cut = job[_CUT]
     a = roots[0]

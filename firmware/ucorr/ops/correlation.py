@@ -73,3 +73,35 @@ def range_of_lags(lags, most):
     if first > last:
         raise ValueError("lags: (%d, %d), wanted the lesser one first" % (first, last))
     return first, last
+
+
+def root_of(energy):
+    """(floor(sqrt(energy * 4**e)), e), the least e >= 0 with which the root has 23 bits; (0, 0) for 0.  (eq. 11)
+
+    energy  int, 0 <= energy < 2**46
+    """
+    e = 0
+    while energy and energy < 1 << 44:
+        energy <<= 2
+        e += 1
+    root = rest = 0
+    for n in range(44, -1, -2):  # two bits of the energy give one of the root
+        rest = (rest << 2) | ((energy >> n) & 3)
+        trial = (root << 2) | 1
+        root <<= 1
+        if rest >= trial:
+            rest -= trial
+            root |= 1
+    return root, e
+
+
+def normalized(acc, a, b):
+    """acc over the root of the product of two energies, in Q15, rounded towards zero; 0 where one is 0.  (eq. 11)
+
+    a, b  of root_of()
+    """
+    below = a[0] * b[0]
+    if not below:
+        return 0
+    value = min((abs(acc) << (15 + a[1] + b[1])) // below, 32767)
+    return value if acc >= 0 else -value
