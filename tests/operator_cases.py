@@ -196,16 +196,21 @@ def spread(draw: Any) -> tuple[dict[str, Any], Shapes]:
 
 
 def lags(draw: Any) -> tuple[dict[str, Any], Shapes]:
-    length, dtype = draw(st.integers(1, 70)), draw(st.sampled_from("bBhh"))
-    first = draw(st.integers(1 - length, length - 1))
-    options = {"length": length, "lags": (first, draw(st.integers(first, length - 1))), "dtype": dtype}
+    length, dtype = draw(st.one_of(st.integers(12, 70), st.integers(1, 70))), draw(st.sampled_from("bBhhh"))
+    first, last = draw(st.integers(1 - length, 0)), draw(st.integers(0, length - 1))
+    if draw(st.integers(0, 3)) == 0:
+        first = draw(st.integers(1 - length, length - 1))
+        last = draw(st.integers(first, length - 1))
+    options = {"length": length, "lags": (first, last), "dtype": dtype}
     if draw(st.integers(0, 2)) == 0:
         options["limit"] = draw(st.integers(1, max(LIMITS[dtype][1], -LIMITS[dtype][0])))
-    scaled = draw(st.integers(0, 3))
-    if scaled == 0:
+    scaled = draw(st.integers(0, 7))
+    if scaled < 2:
         options["normalized"] = True
-    elif scaled == 1:
+    elif scaled == 2:
         options["shift"] = draw(st.integers(-31, 0))
+    elif scaled == 3:
+        options["shift"] = draw(st.integers(-12, 0))
     return options, [(length,)] * 2
 
 
@@ -255,6 +260,7 @@ CALL_OF_POOL = {"x": X, "size": 2, "stride": 1, "padding": "same", **ENDS}
 
 PORTABLE, MOVES = "ucorr/backends/portable_ops.py", "ucorr/ops/moves.py"
 CORRELATION = "ucorr/backends/viper_correlation.py"
+TILES_DSP, TILES_V6M = (f"ucorr/codegen/{isa}/correlation.py" for isa in ("armv7em", "armv6m"))
 WINDOWS, ELEMENTWISE, TABLES = (f"ucorr/backends/viper_{name}.py" for name in ("windows", "elementwise", "tables"))
 NAMED = "test_ops.py::test_a_named_problem_allocates_nothing"
 RAMP = "test_ops.py::test_every_half_of_a_ramp_is_rounded_as_it_should"
@@ -348,6 +354,12 @@ CASES = {
              f"{NAMED}[lags-{ON_HOST}"),
             ("truncation", CORRELATION, "v += (low >> (right - 1)) & 1", "v += 0", f"{NAMED}[lags-{ON_VIPER}"),
             ("14 bits of a quotient", CORRELATION, "left = 15", "left = 14", f"{NAMED}[lags normalized-{ON_VIPER}"),
+            ("another word's lag", TILES_DSP, "asm.ldr(w[1], R1, 2)", "asm.ldr(w[1], R1, 0)",
+             f"{NAMED}[lags-cortex-m4/thumb]"),
+            ("no borrow", TILES_V6M, "asm.shift(R4, R3, ASR, 31)", "asm.shift(R4, R3, LSR, 31)",
+             f"{NAMED}[lags-cortex-m0plus/thumb]"),
+            ("all but the limit refused", TILES_DSP, "asm.b(past, HI)", "asm.b(past, NE)",
+             f"{NAMED}[lags limited-cortex-m4/thumb]"),
             ("energy for root", "ucorr/ops/correlation.py", "    return root, e\n", "    return energy >> 23, e\n",
              f"{NAMED}[lags normalized-{ON_HOST}"),
         ),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy.ndimage import maximum_filter
 from ucorr_host import reference
+from ucorr_host.problems.operators import OpProblem
+from ucorr_host.targets import emulator
 from ucorr_host.targets.simulator import ask
 
 DTYPES = {"b": np.int8, "B": np.uint8, "h": np.int16}
@@ -182,6 +186,50 @@ for options in ({{}}, {{"normalized": True}}, {{"limit": 16000, "shift": -3}}, {
 @TARGETS
 def test_a_signal_with_itself_is_as_with_its_copy(target, backend):
     assert on(target, ITSELF.format(backend=backend)) == [True] * 16
+
+
+# Machine code
+
+CYCLES = {"cortex-m4": (1.1, 1.1), "cortex-m0plus": (7.6, 4.4)}  # of a product, with sums of 64 bits and of 32
+LAYERS = Path(__file__).parent.parent / "docs" / "layers.md"
+
+
+@pytest.mark.parametrize("core", CYCLES)
+def test_a_product_takes_the_cycles_that_the_pages_say(core):
+    rng = np.random.default_rng(5)
+    for limit, cycles in zip((None, 1400), CYCLES[core], strict=True):
+        signals = tuple(rng.integers(-1400, 1401, 1024).astype(np.int16) for _ in range(2))
+        options = {"length": 1024, "lags": (0, 63)} | ({} if limit is None else {"limit": limit})
+        problem = OpProblem("64 lags", "CrossCorrelate", options, signals)
+        answer, data = ask(problem.message("thumb", repeat=1), problem.payload(), core)
+        assert_array_equal(np.frombuffer(data, np.int32), problem.expected())
+        assert round(answer["cycles"] / (64 * 1024), 1) == cycles
+    text = LAYERS.read_text(encoding="utf-8")
+    assert "an estimated 1.1 cycles\non a Cortex-M4 and 7.6 on a Cortex-M0+" in text
+    assert "1.1 and 4.4 with sums of 32" in text
+
+
+# as simulate's targets: each instruction set, each way of mirrored lags, tiles of which the last overlaps or not
+@pytest.mark.parametrize("core", CYCLES)
+@pytest.mark.parametrize("lags", [(-9, 9), (-9, 3), (-3, 9), (0, 9), (-9, 0), (2, 9), (-12, -1), (-11, 12)])
+@pytest.mark.parametrize("length", [13, 14, 40, 161])
+@pytest.mark.parametrize("limit", [None, 32768, 300])
+def test_machine_code_of_any_lags_with_another_signal_and_with_itself(core, lags, length, limit):
+    rng = np.random.default_rng(length)
+    most = 300 if limit == 300 else 32767
+    a, b = (rng.integers(-most, most + 1, length).astype(np.int16) for _ in range(2))
+    with patch.dict(ucorr.backends.registered, emulator.backend(core)):
+        layer = ucorr.CrossCorrelate(length, lags, limit=limit, backend="thumb")
+    assert (layer.wide, layer.checked) == (limit != 300, limit == 300)
+    for second in (b, a):
+        out = np.zeros(lags[1] - lags[0] + 1, np.int32)
+        layer(a, second, out)
+        assert_array_equal(out, reference.cross_correlate(a, second, lags, shift=layer.shift))
+    if limit == 300:
+        a[7] = -301
+        for names in (("a", a, b), ("b", b, a)):
+            with pytest.raises(ValueError, match=f"^{names[0]}: item 7 is past the limit, wanted at most 300 in size$"):
+                layer(*names[1:], out)
 
 
 # Peaks

@@ -82,7 +82,7 @@ class State:
             self.r[n] = at
 
 
-LOADS = {"ldr": "I", "ldrb": "B", "ldrsb": "b", "ldrh": "H"}
+LOADS = {"ldr": "I", "ldrb": "B", "ldrsb": "b", "ldrh": "H", "ldrsh": "h"}
 STORES = {"str": 4, "strb": 1, "strh": 2}
 HALVES = (low, high)
 FLAGS = {"subs", "cmp", "cmpi", "adds", "adcs", "sbcs"}  # of which the carry is told on both levels
@@ -140,8 +140,8 @@ def execute(s: State, name: str, a: tuple, thumb1: bool) -> None:
     elif name in ("lsls", "lsl", "asrs", "asr"):
         amount = r[a[-1]] & 255
         r[a[0]] = r[a[-2]] << amount if name[0] == "l" else signed(r[a[-2]]) >> amount
-    elif name in ("sxtb", "uxth"):
-        r[a[0]] = signed(r[a[1]], 8) if name == "sxtb" else r[a[1]] & 0xFFFF
+    elif name in ("sxtb", "sxth", "uxth"):
+        r[a[0]] = signed(r[a[1]], {"b": 8, "h": 16}[name[-1]]) if name[0] == "s" else r[a[1]] & 0xFFFF
     elif name in ("ssat", "usat"):
         lo, hi = (-(1 << a[1] - 1), (1 << a[1] - 1) - 1) if name == "ssat" else (0, (1 << a[1]) - 1)
         r[a[0]] = max(lo, min(hi, signed(r[a[2]])))

@@ -41,6 +41,8 @@ ucorr.backends.probe("thumb_ops")
 from ucorr.codegen import module
 from ucorr.backends.thumb_code import CORE
 module(CORE, "add")
+ucorr.CrossCorrelate
+module(CORE, "correlation")
 """,
 }
 

@@ -199,8 +199,8 @@ class Cross(Plan):
         op = self.op
         a, b = sources
         if op.checked:
-            _check_limit(op, a, "a")
-            _check_limit(op, b, "b")
+            op.check_limit("a", a)
+            op.check_limit("b", b)
         first, last = op.lags
         if op.normalized:
             roots = self.root_of(_sum(a, a, op.length, 0)), self.root_of(_sum(b, b, op.length, 0))
@@ -218,10 +218,3 @@ def _sum(a, b, length, lag):
     for n in range(max(0, -lag), min(length, length - lag)):
         acc += a[n] * b[n + lag]
     return acc
-
-
-def _check_limit(op, x, name):
-    limit = op.limit
-    for n in range(op.length):
-        if not -limit <= x[n] <= limit:
-            op.refuse(name, n)

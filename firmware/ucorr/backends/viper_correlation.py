@@ -9,6 +9,7 @@ from array import array
 import micropython
 from micropython import const
 
+from ..buffers import typed
 from ..fixedpoint import ITEMSIZE
 from .viper_ops import FLIPS, Plan, job_of, sign_shift
 
@@ -22,7 +23,7 @@ _LAST = const(4)
 _RIGHT = const(5)  # bits that a sum is shifted right
 _LIMIT = const(6)
 _CUT = const(7)  # bits that a register is wider than a word
-_PAST = const(8)  # what _find_past_limit found
+_PAST = const(8)  # whether _look_past_limit found an item
 _ITEMS = const(9)
 _TOP = const((1 << 24) - 1)
 
@@ -67,14 +68,14 @@ class Cross(Plan):
             _words(0, 0, a, b, out, self.job)
 
     def _check(self, x, name):
-        _find_past_limit(x, self.job)
+        _look_past_limit(x, self.job)
         if self.job[_PAST]:
-            self.op.refuse(name, self.job[_PAST] - 1)
+            self.op.check_limit(name, typed(x, self.op.dtype, self.op.length))
 
 
 @micropython.viper
-def _find_past_limit(x: ptr8, job: ptr32):
-    """The place of the first item past the limit and 1 to job[_PAST], or 0."""
+def _look_past_limit(x: ptr8, job: ptr32):
+    """Whether an item is past the limit, to job[_PAST]."""
     flip = job[_FLIP]
     limit = job[_LIMIT]
     n = 0
@@ -85,7 +86,7 @@ def _find_past_limit(x: ptr8, job: ptr32):
             v = (ptr16(x)[n] ^ flip) - flip
         n += 1
         if v > limit or v < 0 - limit:
-            job[_PAST] = n
+            job[_PAST] = 1
             return
     job[_PAST] = 0
 

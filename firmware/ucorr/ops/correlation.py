@@ -54,9 +54,12 @@ class CrossCorrelate(Op):
         with self._busy:
             return self._call(a, b, out)
 
-    def refuse(self, name, at):
-        """Raise the error of an item past the limit."""
-        raise ValueError("%s: item %d is past the limit, wanted at most %d in size" % (name, at, self.limit))
+    def check_limit(self, name, x):
+        """Nothing, or the error of the first item past the limit. x is read by its own type."""
+        limit = self.limit
+        for n in range(self.length):
+            if not -limit <= x[n] <= limit:
+                raise ValueError("%s: item %d is past the limit, wanted at most %d in size" % (name, n, limit))
 
 
 def range_of_lags(lags, most):

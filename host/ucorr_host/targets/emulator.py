@@ -177,8 +177,8 @@ def call(
 
 
 # whether the calls of an answer are counted, and what they took: instructions and cycles (0 for a core without table)
-# in all, cycles of the last call (None likewise), the most stack
-_counted = SimpleNamespace(wanted=True, instructions=0, cycles=0, last_cycles=None, stack=0)
+# in all, cycles of the last run of a layer, the most stack
+_counted = SimpleNamespace(wanted=True, instructions=0, cycles=0, run_cycles=0, stack=0)
 
 
 def backend(name: str) -> dict[str, Any]:
@@ -198,7 +198,6 @@ def backend(name: str) -> dict[str, Any]:
             run = call(name, self.code, x, out, bytearray(second), self.table, at_end=False, counted=_counted.wanted)
             _counted.instructions += run.instructions or 0
             _counted.cycles += run.cycles or 0
-            _counted.last_cycles = run.cycles
             _counted.stack = max(_counted.stack, run.stack)
 
     return {
@@ -211,18 +210,21 @@ def backend(name: str) -> dict[str, Any]:
 def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str, Any], bytes]:
     """The answer of an emulated core to a message of board_side.py, with instructions and cycles where it asks for
     repeated runs or a profile. raises TargetError"""
-    clock = ("instructions", lambda: _counted.instructions, lambda end, start: end - start)
-    if "network" in message:  # both, for each step
-        clock = (
-            "spent",
-            lambda: (_counted.instructions, _counted.cycles),
-            lambda end, start: tuple(m - n for m, n in zip(end, start, strict=True)),
-        )
+
+    def now() -> tuple[int, int]:
+        return _counted.instructions, _counted.cycles
+
+    def elapsed(end: tuple[int, int], start: tuple[int, int]) -> Any:
+        _counted.run_cycles = end[1] - start[1]
+        return (end[0] - start[0], _counted.run_cycles) if "network" in message else end[0] - start[0]
+
+    counted = bool(message.get("repeat") or message.get("profile"))
+    clock = ("spent" if "network" in message else "instructions", now, elapsed)
     with here.turns.lock:
         _counted.stack = 0
-        _counted.wanted = bool(message.get("repeat") or message.get("profile"))
+        _counted.wanted = counted
         answer, data = here.answer({**message, "target": target}, payload, backend(target), clock)
-        stack, last_cycles = _counted.stack, _counted.last_cycles
+        stack, run_cycles = _counted.stack, _counted.run_cycles
     if "error" in answer:
         doing = f"{message.get('layer', 'code')} {message.get('name', '')}".strip()
         said = f"{answer['error']}: {answer['message']}\n{answer['traceback'].rstrip()}"
@@ -232,7 +234,7 @@ def ask(message: dict[str, Any], payload: bytes, target: str) -> tuple[dict[str,
         answer["stack_bytes"] = stack
     elif answer.get("backend") == "thumb":
         answer["stack_bytes"] = stack
-        answer["cycles"] = last_cycles
+        answer["cycles"] = run_cycles if counted and EMULATED[target].costs else None
     else:
         answer["instructions"] = None
     return answer, data

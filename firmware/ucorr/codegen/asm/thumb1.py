@@ -247,6 +247,11 @@ class Thumb1(Assembler):
         # 1011 0010 01 mmm ddd
         self._short(0xB240 | m << 3 | d)
 
+    def sxth(self, d, m):
+        assert low(d, m)
+        # 1011 0010 00 mmm ddd
+        self._short(0xB200 | m << 3 | d)
+
     def uxth(self, d, m):
         assert low(d, m)
         # 1011 0010 10 mmm ddd
@@ -277,6 +282,12 @@ class Thumb1(Assembler):
         # 011 10 iiiii nnn ttt
         self._short(0x7000 | offset << 6 | n << 3 | t)
 
+    def ldrh(self, t, n, offset=0):
+        assert low(t, n)
+        self._within("ldrh", offset, 0, 62, 2)
+        # 1000 1 iiiii nnn ttt, halfwords
+        self._short(0x8800 | offset << 5 | n << 3 | t)
+
     def strh(self, t, n, offset=0):
         assert low(t, n)
         self._within("strh", offset, 0, 62, 2)
@@ -288,6 +299,12 @@ class Thumb1(Assembler):
         assert low(t, n, m)
         # 0101 011 mmm nnn ttt
         self._short(0x5600 | m << 6 | n << 3 | t)
+
+    def ldrsh_at(self, t, n, m):
+        """t = the signed halfword at n + m"""
+        assert low(t, n, m)
+        # 0101 111 mmm nnn ttt
+        self._short(0x5E00 | m << 6 | n << 3 | t)
 
     def ldrb_at(self, t, n, m):
         assert low(t, n, m)
