@@ -274,7 +274,7 @@ class AveragePool2D(_Op):
     ) -> None: ...
 
 class Add(_Two):
-    """a + b in a common scale, TFLite's ADD."""
+    """a + b, with scales TFLite's ADD."""
 
     def __init__(
         self,
@@ -288,16 +288,16 @@ class Add(_Two):
         activation_max: int | None = None,
         backend: _Backend = None,
         *,
-        a_multiplier: int,
-        a_shift: int,
-        b_multiplier: int,
-        b_shift: int,
-        multiplier: int,
-        shift: int,
+        a_multiplier: int = ...,
+        a_shift: int = ...,
+        b_multiplier: int = ...,
+        b_shift: int = ...,
+        multiplier: int = ...,
+        shift: int = ...,
     ) -> None: ...
 
 class Sub(_Two):
-    """a - b in a common scale, TFLite's SUB."""
+    """a - b, with scales TFLite's SUB."""
 
     def __init__(
         self,
@@ -311,12 +311,12 @@ class Sub(_Two):
         activation_max: int | None = None,
         backend: _Backend = None,
         *,
-        a_multiplier: int,
-        a_shift: int,
-        b_multiplier: int,
-        b_shift: int,
-        multiplier: int,
-        shift: int,
+        a_multiplier: int = ...,
+        a_shift: int = ...,
+        b_multiplier: int = ...,
+        b_shift: int = ...,
+        multiplier: int = ...,
+        shift: int = ...,
     ) -> None: ...
 
 class Mul(_Two):

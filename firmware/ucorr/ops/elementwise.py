@@ -65,12 +65,14 @@ def _scale(options, prefix, left):
 
 
 class Add(_Two):
-    """a + b in a common scale, TFLite's ADD; out may be an input of its size.
+    """a + b, limited to the dtype or to the activation range; with scales TFLite's ADD. out may be an input of its
+    size.
 
     a_shape, b_shape   up to four dimensions; None: as a_shape
     options  dtype b B h (h: zero points 0); a_multiplier, a_shift, b_multiplier, b_shift: each input's scale over twice
              the larger one; multiplier, shift: twice the larger scale over 2**20 (8 bits) or 2**15 (16 bits) of the
-             output's; no shift is to the left; zero points a_, b_, output_; activation_min, activation_max
+             output's; no shift is to the left; none of the six: all scales are equal; zero points a_, b_, output_;
+             activation_min, activation_max
     """
 
     kind = "add"
@@ -80,11 +82,14 @@ class Add(_Two):
         if self.dtype == "h" and (self.a_zero_point or self.b_zero_point):
             raise ValueError("a_zero_point: with dtype 'h', wanted 0 for both inputs")
         self.room = 20 if ITEMSIZE[self.dtype] == 1 else 15  # items shifted up by it stay under 2**30  (eq. 9)
+        if not options:  # halves of both, and of their sum, which is shifted down by what is left: exact in each step
+            half = 1 << 30
+            return (half, 0), (half, 0), (half, 2 - self.room)
         return _scale(options, "a_", 0), _scale(options, "b_", 0), _scale(options, "", 0)
 
 
 class Sub(Add):
-    """a - b in a common scale, TFLite's SUB; parameters as Add's."""
+    """a - b, with scales TFLite's SUB; parameters as Add's."""
 
     kind = "sub"
 

@@ -228,11 +228,14 @@ ROWS = (
         ucorr.Add, _of_two(reference.add), 880,
         (("add", *_two((5, 4, 3), (5, 4, 3), **_SUM, **_ZEROS, activation_min=-90)),
          ("add repeating", *_two((5, 4, 3), (1, 1, 3), **_SUM, **_ZEROS)),
-         ("add int16", *_two((40,), (40,), **{**_SUM, "shift": -13}, dtype="h"))),
+         ("add int16", *_two((40,), (40,), **{**_SUM, "shift": -13}, dtype="h")),
+         ("add plain", *_two((5, 4, 3), (5, 4, 3), dtype="B"))),
         _lower_two,
     ),
     Operator(
-        ucorr.Sub, _of_two(reference.sub), 880, (("sub", *_two((5, 4, 3), (4, 3), **_SUM, **_ZEROS)),), _lower_two,
+        ucorr.Sub, _of_two(reference.sub), 880,
+        (("sub", *_two((5, 4, 3), (4, 3), **_SUM, **_ZEROS)), ("sub plain int16", *_two((30,), (30,), dtype="h"))),
+        _lower_two,
     ),
     Operator(
         ucorr.Mul, _of_two(reference.mul), 400,

@@ -18,18 +18,19 @@ ROOM = {1: 20, 2: 15}  # bits that a sum's items are shifted up before they are 
 
 
 def add(a: ArrayLike, b: ArrayLike, **options: Any) -> Ints:
-    """a + b in a common scale, TFLite's ADD.
+    """a + b, limited to the dtype or to the activation range; with scales TFLite's ADD.
 
     a, b  integers of one dtype of 8 or 16 bits, shapes that numpy can broadcast
     options  a_multiplier, a_shift, b_multiplier, b_shift: each input's scale over twice the larger one;
            multiplier, shift: twice the larger scale over 2**20 (8 bits) or 2**15 (16 bits) of the output's;
+           none of the six: all scales are equal;
            a_zero_point, b_zero_point, output_zero_point, activation_min, activation_max
     """
     return _sum(a, b, 1, **options)
 
 
 def sub(a: ArrayLike, b: ArrayLike, **options: Any) -> Ints:
-    """a - b in a common scale, TFLite's SUB; options as add's."""
+    """a - b, with scales TFLite's SUB; options as add's."""
     return _sum(a, b, -1, **options)
 
 
@@ -38,23 +39,26 @@ def _sum(
     b: ArrayLike,
     sign: int,
     *,
-    a_multiplier: int,
-    a_shift: int,
-    b_multiplier: int,
-    b_shift: int,
-    multiplier: int,
-    shift: int,
+    a_multiplier: int | None = None,
+    a_shift: int | None = None,
+    b_multiplier: int | None = None,
+    b_shift: int | None = None,
+    multiplier: int | None = None,
+    shift: int | None = None,
     a_zero_point: int = 0,
     b_zero_point: int = 0,
     output_zero_point: int = 0,
     activation_min: int | None = None,
     activation_max: int | None = None,
 ) -> Ints:
-    """Equation 9: each input under 2**30, scaled down to under 2**29, the sum under 2**30."""
+    """Equation 9: each input under 2**30, scaled down to under 2**29, the sum under 2**30. Without scales, the sum."""
     a, b = _two(a, b)
     room = ROOM[a.dtype.itemsize]
-    left = centre("a", a, "a_zero_point", a_zero_point).astype(np.int64) << room
-    right = centre("b", b, "b_zero_point", b_zero_point).astype(np.int64) << room
+    left = centre("a", a, "a_zero_point", a_zero_point).astype(np.int64)
+    right = centre("b", b, "b_zero_point", b_zero_point).astype(np.int64)
+    if all(value is None for value in (a_multiplier, a_shift, b_multiplier, b_shift, multiplier, shift)):
+        return activated(left + sign * right, output_zero_point, activation_min, activation_max, a.dtype)
+    left, right = left << room, right << room
     total = _factor(left, a_multiplier, a_shift, "a_", 0) + sign * _factor(right, b_multiplier, b_shift, "b_", 0)
     value = _factor(total, multiplier, shift, "", 0)
     return activated(value, output_zero_point, activation_min, activation_max, a.dtype)
@@ -126,7 +130,7 @@ def _two(a: ArrayLike, b: ArrayLike) -> tuple[Ints, Ints]:
     return a, b
 
 
-def _factor(value: Ints, multiplier: int, shift: int, prefix: str, most: int) -> Ints:
+def _factor(value: Ints, multiplier: Any, shift: Any, prefix: str, most: int) -> Ints:
     """Equations 2 and 3 with one factor; shift up to `most` to the left."""
     multiplier = integer(prefix + "multiplier", multiplier, 0, (1 << 31) - 1)
     shift = integer(prefix + "shift", shift, -31, most)
