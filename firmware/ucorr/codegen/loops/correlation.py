@@ -64,7 +64,7 @@ class Correlation:
         at = put(table, put(table, 0, len(starts)), half)
         for k in starts:
             at = self._record(at, k)
-        del table[at:]
+        self.table = table[:at]
         self.asm = assembler(core)
         self._emit()
         self.code = self.asm.finish()
