@@ -74,7 +74,7 @@ class Correlation:
             self._emit_check()
             self.check = self.asm.finish()
         self.asm = None
-        self.weight_bytes, self.code_bytes = len(table), len(self.code)
+        self.weight_bytes, self.code_bytes = len(self.table), len(self.code)
 
     def _record(self, at, k):
         """Write the record of a tile; returns the place after it."""
