@@ -336,6 +336,12 @@ WRONG = [
         r"out: array, wanted an array\('i'\) of 3 items",
     ),
     (lambda: ucorr.peaks(bytes(6), out=array("h", [0, 0, 7])), TypeError, r"out: array, wanted an array\('i'\)"),
+    (lambda: ucorr.peaks(array("I", [5, 1 << 31])), ValueError, "values: a peak of 2147483648, wanted one of 32 bits"),
+    (
+        lambda: ucorr.peaks(bytes((1 << 23) + 1), num_peaks=1, subpixel=True),
+        ValueError,
+        "values: 8388609 items with subpixel, wanted at most 8388608",
+    ),
     (lambda: ucorr.peaks(bytes(6), out=bytearray(12)), TypeError, r"out: bytearray, wanted an array\('i'\)"),
     (lambda: ucorr.peak_lag(array("i", [1, 2])), ValueError, "lags: not given for 2 items"),
     (lambda: ucorr.peak_lag(array("i", [1, 2]), 1), ValueError, "lags: 3 of them, wanted one for each of the 2 items"),

@@ -59,13 +59,13 @@ def peaks(values, shape=None, num_peaks=1, min_distance=1, threshold=None, subpi
     A local maximum is greater than each item before it, in reading order, and not less than each item after it, among
     those at most min_distance rows and columns away: the first item of a plateau. No two are so near each other.
 
-    values        buffer of ints, read by its own type
+    values        buffer of ints, read by its own type; peaks have 32 bits with sign
     shape         (height, width) or (height, width, 1); None or one dimension: one row
     num_peaks     so many at most, 1..65535
     min_distance  1..32767
     threshold     what peaks are greater than; None: any value is enough
-    subpixel      True: y and x in 1/256 pixel, each at the top of the parabola through the peak and its two neighbours
-                  (eq. 12); at an edge the peak's own
+    subpixel      True, for at most 2**23 items: y and x in 1/256 pixel, each at the top of the parabola through the
+                  peak and its two neighbours (eq. 12); at an edge the peak's own
     out           array("i") of 3 * num_peaks items or more, which gets y, x and value of each; the number of peaks is
                   returned, and nothing is allocated
     """
@@ -79,6 +79,8 @@ def peaks(values, shape=None, num_peaks=1, min_distance=1, threshold=None, subpi
         threshold = integer("threshold", threshold, -(1 << 62), 1 << 62)
     if subpixel is not True and subpixel is not False:  # flag() allocates
         subpixel = flag("subpixel", subpixel)
+    if subpixel and width * height > 1 << 23:
+        raise ValueError("values: %d items with subpixel, wanted at most %d" % (width * height, 1 << 23))
     found = out
     if out is None:
         found = array("i", bytes(12 * min(num_peaks, len(values))))
@@ -93,6 +95,8 @@ def peaks(values, shape=None, num_peaks=1, min_distance=1, threshold=None, subpi
             if threshold is None or value > threshold:
                 if count < num_peaks or value > found[3 * num_peaks - 1]:
                     if _is_peak(values, height, width, y, x, min_distance):
+                        if not -0x80000000 <= value <= 0x7FFFFFFF:  # a board would store its lower half
+                            raise ValueError("values: a peak of %d, wanted one of 32 bits with sign" % value)
                         if count < num_peaks:
                             count += 1
                         _insert(found, count - 1, y, x, value)

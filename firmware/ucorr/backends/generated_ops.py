@@ -20,7 +20,7 @@ class Backend:
     def prepare(self, op, budget=None):
         """The plan of an operator: its code, ready to run."""
         made = select(op, self.core).Kernel(op, self.core)
-        return (Limited if getattr(made, "check", None) else Plan)(op, made, self.code)
+        return (Limited if made.check else Plan)(op, made, self.code)
 
 
 class Plan:
@@ -31,7 +31,6 @@ class Plan:
     scratch_bytes = 0
 
     def __init__(self, op, made, code):
-        self.op = op
         self.weight_bytes, self.code_bytes = made.weight_bytes, made.code_bytes
         self.call = code(made.code, made.table)
 
@@ -44,6 +43,7 @@ class Limited(Plan):
 
     def __init__(self, op, made, code):
         Plan.__init__(self, op, made, code)
+        self.op = op
         self.flag = array("i", [0])
         self.check = code(made.check, made.table)
         self.code_bytes += len(made.check)

@@ -73,7 +73,7 @@ class Kernel(correlation.Correlation):
 
     def _emit(self):
         asm = self.asm
-        half, tile = asm.label(), None
+        half = asm.label()
         asm.enter(FRAME)
         for slot, r in ((A, R0), (OUT, R1), (B, R2)):
             asm.str(r, SP, slot)

@@ -28,6 +28,7 @@ class Add:
     """
 
     packing = None
+    check = None
     scratch_bytes = 0
     times = 1
 
