@@ -16,32 +16,26 @@ low and high, in r8-r12 and lr, w in r5-r7, r4 the lower half of a product.
 from ..asm.assembler import ASR, EQ, HI, LR, LSL, LSR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, SP
 from ..asm.thumb1 import Thumb1
 from ..loops import correlation
+from ..loops.correlation import OWN, PLACE, TABLE, A, B, P, Q
 
 TURN = 12  # steps in a turn of the loop, after which w is again as it was
-# the stack
-A, B, OUT, TABLE, TILES, SAME, PLACE, END, P, Q = range(0, 40, 4)
-FRAME = 40
-
-
-def tile_of(op):
-    """The lags of a tile."""
-    return 3 if op.wide else 4
+END, FRAME = OWN, OWN + 4  # the stack
+LAGS = 4, 3  # of a tile, of sums of 32 bits and of 64
 
 
 def refuses(op):
     """None, or why there is no code for a CrossCorrelate."""
-    return correlation.refuses(op, tile_of(op))
+    return correlation.refuses(op, LAGS)
 
 
 class Kernel(correlation.Correlation):
     """Code and table of a CrossCorrelate."""
 
     def __init__(self, op, core):
-        tile = tile_of(op)
         self.wide = op.wide
         self.accs = ((R8, R9), (R10, R11), (R12, LR)) if op.wide else ((R8,), (R9,), (R10,), (R11,))
         self.words = (R5, R6, R7) if op.wide else (R4, R5, R6, R7)
-        correlation.Correlation.__init__(self, op, tile, Thumb1, core)
+        correlation.Correlation.__init__(self, op, LAGS, FRAME, Thumb1, core)
 
     def _shared(self, count):
         """Bytes of a that the loop takes."""
@@ -71,31 +65,6 @@ class Kernel(correlation.Correlation):
         asm.place(well)
         asm.leave(0)
 
-    def _emit(self):
-        asm = self.asm
-        half = asm.label()
-        asm.enter(FRAME)
-        for slot, r in ((A, R0), (OUT, R1), (B, R2)):
-            asm.str(r, SP, slot)
-        asm.sub(R2, R2, R0)
-        asm.str(R2, SP, SAME)  # 0: a is b
-        asm.ldm(R3, (R0, R1))
-        asm.str(R3, SP, TABLE)
-        asm.cmpi(R2, 0)
-        asm.b(half, NE)
-        asm.mov(R0, R1)
-        asm.place(half)
-        asm.str(R0, SP, TILES)
-        tile = asm.here()
-        self._begin()
-        self._loop()
-        self._rest(-2)
-        self._rest(2)
-        self._store()
-        asm.dec_branch_stack(TILES, tile)
-        self._copy_mirrored()
-        asm.leave(FRAME)
-
     def _begin(self):
         """The pointers, end and accumulators of a tile; r7 is the end."""
         asm = self.asm
@@ -114,7 +83,7 @@ class Kernel(correlation.Correlation):
             for r in acc:
                 asm.mov(r, R2)
 
-    def _loop(self):
+    def _loops(self):
         """Samples that all lags of the tile have, TURN at a time."""
         asm, words = self.asm, self.words
         none = asm.label()
@@ -195,24 +164,20 @@ class Kernel(correlation.Correlation):
         asm.place(none)
         asm.str(R6, SP, TABLE)
 
-    def _store(self):
-        """The outputs: accumulators shifted to the right, halves away from zero."""
+    def _output(self, acc):
+        """Shifted to the right, halves away from zero: a negative one less 1, and the last bit that fell off."""
         asm, right = self.asm, -self.op.shift
-        asm.ldr(R0, SP, OUT)
-        asm.ldr(R1, SP, PLACE)
-        asm.add(R0, R0, R1)
-        for acc in self.accs:
-            asm.mov(R2, acc[0])
-            if self.wide:
-                self._shift_pair(acc[1], right)
-            elif right:
-                asm.shift(R3, R2, ASR, 31)
-                asm.add(R2, R2, R3)
-                asm.shift(R3, R2, ASR, right)
-                asm.shift(R2, R2, LSL, 32 - right)
-                asm.shift(R2, R2, LSR, 31)
-                asm.add(R2, R2, R3)
-            asm.str_then(R2, R0, 4)
+        asm.mov(R2, acc[0])
+        if self.wide:
+            self._shift_pair(acc[1], right)
+        elif right:
+            asm.shift(R3, R2, ASR, 31)
+            asm.add(R2, R2, R3)
+            asm.shift(R3, R2, ASR, right)
+            asm.shift(R2, R2, LSL, 32 - right)
+            asm.shift(R2, R2, LSR, 31)
+            asm.add(R2, R2, R3)
+        return R2
 
     def _shift_pair(self, high, right):
         """r2 = the sum of low word r2, shifted: a negative one less 1, shifted, and the last bit that fell off."""
@@ -240,27 +205,3 @@ class Kernel(correlation.Correlation):
         asm.shift(R3, R3, LSL, 32 - last)
         asm.shift(R3, R3, LSR, 31)
         asm.add(R2, R2, R3)
-
-    def _copy_mirrored(self):
-        """Where a is b: the outputs of the lags that were left out."""
-        if not self.mirror:
-            return
-        asm = self.asm
-        other = asm.label()
-        asm.ldr(R3, SP, SAME)
-        asm.cmpi(R3, 0)
-        asm.b(other, NE)
-        way = 4 if self.upward else -4
-        asm.ldr(R0, SP, OUT)
-        asm.constant(R1, -4 * self.op.lags[0] - way)
-        asm.add(R0, R0, R1)
-        asm.mov(R1, R0)
-        asm.addi(R1, R1, 2 * way)
-        asm.constant(R3, self.mirror)
-        loop = asm.here()
-        asm.ldr(R2, R0)
-        asm.str(R2, R1)
-        asm.addi(R0, R0, -way)
-        asm.addi(R1, R1, way)
-        asm.dec_branch(R3, loop)
-        asm.place(other)

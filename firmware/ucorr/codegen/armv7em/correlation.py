@@ -16,33 +16,27 @@ of 64 bits: four, low and high, in r4-r11, w in r12, lr.
 from ..asm.assembler import ASR, EQ, HI, LR, LSL, LSR, NE, R0, R1, R2, R3, R4, R5, R6, R7, R8, R10, R11, R12, SP
 from ..asm.thumb2 import Thumb2
 from ..loops import correlation
+from ..loops.correlation import OWN, PLACE, TABLE, A, B, P, Q
 
 MANY = 32  # pairs in a turn of the longer loop
-# the stack
-A, B, OUT, TABLE, TILES, SAME, PLACE, MAIN, SMALL, LEFT, P, Q = range(0, 48, 4)
-FRAME = 48
-
-
-def tile_of(op):
-    """The lags of a tile."""
-    return 4 if op.wide else 6
+MAIN, SMALL, LEFT, FRAME = range(OWN, OWN + 16, 4)  # the stack
+LAGS = 6, 4  # of a tile, of sums of 32 bits and of 64
 
 
 def refuses(op):
     """None, or why there is no code for a CrossCorrelate."""
-    return correlation.refuses(op, tile_of(op))
+    return correlation.refuses(op, LAGS)
 
 
 class Kernel(correlation.Correlation):
     """Code and table of a CrossCorrelate."""
 
     def __init__(self, op, core):
-        tile = tile_of(op)
         self.wide = op.wide
         each = 2 if op.wide else 1
-        self.accs = tuple([R4 + each * j for j in range(tile)])
+        self.accs = tuple([R4 + each * j for j in range(LAGS[op.wide])])
         self.words = (R12, LR) if op.wide else (R10, R11, R12, LR)
-        correlation.Correlation.__init__(self, op, tile, Thumb2, core)
+        correlation.Correlation.__init__(self, op, LAGS, FRAME, Thumb2, core)
 
     def _shared(self, count):
         """Bytes of a that the loops of MANY and of 2 steps take; steps after them, 1 or 2, or 0 of 0."""
@@ -78,30 +72,6 @@ class Kernel(correlation.Correlation):
         asm.place(well)
         asm.leave(0)
 
-    def _emit(self):
-        asm = self.asm
-        asm.enter(FRAME)
-        for slot, r in ((A, R0), (OUT, R1), (B, R2)):
-            asm.str(r, SP, slot)
-        asm.eor(R2, R2, R0)
-        asm.str(R2, SP, SAME)  # 0: a is b
-        asm.ldr_then(R0, R3, 4)
-        asm.ldr_then(R1, R3, 4)
-        asm.str(R3, SP, TABLE)
-        asm.cmpi(R2, 0)
-        asm.it(EQ)
-        asm.mov(R0, R1)
-        asm.str(R0, SP, TILES)
-        tile = asm.here()
-        self._begin()
-        self._pairs()
-        self._rest(-2)
-        self._rest(2)
-        self._store()
-        asm.dec_branch_stack(TILES, tile)
-        self._copy_mirrored()
-        asm.leave(FRAME)
-
     def _begin(self):
         """The pointers, limits and accumulators of a tile."""
         asm = self.asm
@@ -125,7 +95,7 @@ class Kernel(correlation.Correlation):
             if self.wide:
                 asm.constant(acc + 1, 0)
 
-    def _pairs(self):
+    def _loops(self):
         """Pairs of samples that all lags of the tile have; r3 is free after an even number of steps."""
         asm = self.asm
         none, one, done = asm.label(), asm.label(), asm.label()
@@ -210,44 +180,20 @@ class Kernel(correlation.Correlation):
         asm.place(none)
         asm.str(LR, SP, TABLE)
 
-    def _store(self):
-        """The outputs: accumulators shifted to the right, halves away from zero."""
+    def _output(self, acc):
+        """Shifted to the right, halves away from zero: a negative one less 1, and the last bit that fell off."""
         asm, right = self.asm, -self.op.shift
-        asm.ldr(R0, SP, OUT)
-        asm.ldr(R1, SP, PLACE)
-        asm.add(R0, R0, R1)
-        for acc in self.accs:
-            if self.wide:  # a negative one less 1, shifted, and the last bit that fell off
-                asm.shift(R1, acc + 1, ASR, 31)
-                asm.adds(acc, acc, R1)
-                asm.adc(acc + 1, acc + 1, R1)
-                asm.shift(R1, acc, LSR, right)
-                asm.orr(R1, R1, acc + 1, LSL, 32 - right)
-                asm.shift(acc, acc, LSL, 32 - right)
-                asm.add(acc, R1, acc, LSR, 31)
-            elif right:
-                asm.add(acc, acc, acc, ASR, 31)
-                asm.shift(R1, acc, ASR, right)
-                asm.shift(acc, acc, LSL, 32 - right)
-                asm.add(acc, R1, acc, LSR, 31)
-            asm.str_then(acc, R0, 4)
-
-    def _copy_mirrored(self):
-        """Where a is b: the outputs of the lags that were left out."""
-        if not self.mirror:
-            return
-        asm = self.asm
-        other = asm.label()
-        asm.ldr(R3, SP, SAME)
-        asm.cmpi(R3, 0)
-        asm.b(other, NE)
-        way = 4 if self.upward else -4
-        asm.ldr(R0, SP, OUT)
-        asm.plus(R0, R0, -4 * self.op.lags[0] - way)
-        asm.plus(R1, R0, 2 * way)
-        asm.constant(R3, self.mirror)
-        loop = asm.here()
-        asm.ldr_then(R2, R0, -way)
-        asm.str_then(R2, R1, way)
-        asm.dec_branch(R3, loop)
-        asm.place(other)
+        if self.wide:
+            asm.shift(R1, acc + 1, ASR, 31)
+            asm.adds(acc, acc, R1)
+            asm.adc(acc + 1, acc + 1, R1)
+            asm.shift(R1, acc, LSR, right)
+            asm.orr(R1, R1, acc + 1, LSL, 32 - right)
+        elif right:
+            asm.add(acc, acc, acc, ASR, 31)
+            asm.shift(R1, acc, ASR, right)
+        else:
+            return acc
+        asm.shift(acc, acc, LSL, 32 - right)
+        asm.add(acc, R1, acc, LSR, 31)
+        return acc
